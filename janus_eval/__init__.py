@@ -1,0 +1,1 @@
+"""Evaluate unified multimodal models: every knob pinned, every number with its uncertainty."""

@@ -1,0 +1,87 @@
+"""Pictures: encoded images with an identity, decoded late and with suspicion."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+# A 7B model sees 384 px and the largest benchmark images have some 20 megapixels; a picture beyond this is a
+# decompression bomb or a mistake.
+MAX_PIXELS = 512_000_000
+
+
+class PictureError(ValueError):
+    """The bytes are no usable picture; the message says what was found."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image (PNG, JPEG, WebP, ...). Equal bytes are one picture: models share work by ``digest``."""
+
+    data: bytes
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Picture:
+        return cls(Path(path).read_bytes())
+
+    @classmethod
+    def from_pil(cls, image: Image.Image) -> Picture:
+        """Encode losslessly as PNG."""
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return cls(buffer.getvalue())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the bytes, hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def load(self) -> Image.Image:
+        """Decode to an RGB image, upright by its EXIF orientation.
+
+        The first frame of an animation, alpha laid over white, 16-bit greys scaled to 8 bits.
+        Raises PictureError for anything that is not a picture, is empty, or is too large to be one.
+        """
+        if not self.data:
+            raise PictureError("the image is empty (0 bytes)")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                image = Image.open(io.BytesIO(self.data))
+            width, height = image.size
+            if width < 1 or height < 1:
+                raise PictureError(f"the image is {width}x{height} pixels; at least 1x1 expected")
+            if width * height > MAX_PIXELS:
+                raise PictureError(f"the image is {width}x{height} pixels; at most {MAX_PIXELS:,} in all are read")
+            image.seek(0)
+            image.load()
+        except PictureError:
+            raise
+        except UnidentifiedImageError:
+            raise PictureError(f"not an image: {len(self.data):,} bytes starting with {self.data[:8]!r}") from None
+        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError, ...
+            raise PictureError(f"the image cannot be decoded: {error}") from error
+        return to_rgb(ImageOps.exif_transpose(image))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any Pillow mode to RGB without losing what a viewer would see."""
+    if image.mode == "RGB":
+        return image
+    if image.mode in {"I;16", "I;16B", "I;16L", "I", "F"}:
+        # Pillow's own conversion clips at 255 instead of scaling, which turns a 16-bit picture white.
+        values = np.asarray(image).astype(np.float64)
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8), "L").convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        ground = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(ground, rgba).convert("RGB")
+    return image.convert("RGB")

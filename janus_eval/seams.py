@@ -1,0 +1,150 @@
+"""What plugins implement: models, tasks and instruments. The runner sees nothing else of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol as Interface, runtime_checkable
+
+from pydantic import BaseModel
+
+from janus_eval.pictures import Picture
+from janus_eval.types import (
+    JSON,
+    Capability,
+    Drawing,
+    Estimate,
+    Failure,
+    Look,
+    Observation,
+    Protocol,
+    Question,
+    Request,
+    Response,
+    Sample,
+    Score,
+    Scored,
+)
+
+
+class Model(Interface):
+    """A loaded model. It offers what it can of the four methods below and declares it in its family's capabilities."""
+
+    weights: str
+    """Hash of the weights: the ``weights`` part of a run's fingerprint."""
+
+
+@runtime_checkable
+class Understander(Interface):
+    def answer(self, questions: Sequence[Question]) -> list[Response | Failure]:
+        """Answer a batch, in order. Questions about one image come together, so that its prefix can be shared."""
+        ...
+
+    def score(self, questions: Sequence[Question], continuations: Sequence[Sequence[str]]) -> list[list[float] | Failure]:
+        """Log-likelihood (nats) of each continuation of each question's answer."""
+        ...
+
+
+@runtime_checkable
+class Illustrator(Interface):
+    def draw(self, drawings: Sequence[Drawing]) -> list[Response | Failure]:
+        """Draw a batch, in order; each picture's randomness comes from its own seed alone."""
+        ...
+
+
+@runtime_checkable
+class Reconstructor(Interface):
+    def reconstruct(self, images: Sequence[Picture]) -> list[Picture | Failure]:
+        """Pass pictures through the model's own image tokenizer and back."""
+        ...
+
+
+class ModelFamily(Interface):
+    """What a plugin's ``models`` table points at: an object that knows how to load a model, cheap to import."""
+
+    capabilities: frozenset[Capability]
+    Settings: type[BaseModel]
+    """Settings of the family (chat roles, decoding, guidance, steps); their defaults are the family's."""
+
+    def load(
+        self, checkpoint: str | None, settings: Any, *, device: str = "cpu", dtype: str = "float32"
+    ) -> Model:
+        """Load a checkpoint (folder, hub id, or None for the family's default). Raises UserError for bad input."""
+        ...
+
+
+class Instrument(Interface):
+    """A measuring model. ``kind`` fixes the keys of queries and data.
+
+    =================  =============================================  =====================================================
+    kind               query                                          data
+    =================  =============================================  =====================================================
+    detector           classes: [name]                                size: [h, w]; boxes: {class: [[x0, y0, x1, y1, score]]};
+                                                                      masks: {class: [run lengths]}
+    colour_classifier  classes: [name]; reads earlier["detector"]     colours: [name]; probabilities: {class: [[p]]}, one row
+                                                                      a box of the detector, in its order
+    visual_qa          questions: {id: text}                          answers: {id: text}
+    text_reader        (none)                                         regions: [{text, box: [x0, y0, x1, y1], score}]
+    answer_judge       question, options: {letter: text}; Look.text   letter: "A".."Z" or null
+    =================  =============================================  =====================================================
+    """
+
+    kind: str
+    version: str
+    """Everything that can move its output (weights hash, thresholds): part of the run's fingerprint."""
+
+    def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
+        """Look at a batch, in order. A look that fails is a Failure, never a missing row."""
+        ...
+
+
+class Metric(Interface):
+    """Scores of all samples -> one Estimate. The headline metric of every task is named ``overall``."""
+
+    def __call__(self, scored: Sequence[Scored]) -> Estimate: ...
+
+
+class Task(Interface):
+    """A benchmark: where its rows come from, what it asks, and how answers are judged. Pure but for ``samples``."""
+
+    name: str
+    title: str
+    needs: frozenset[Capability]
+    protocols: Mapping[str, Protocol]
+    """Protocols by their short name; the first is the default."""
+
+    def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
+        """All rows, in a fixed order. The same ``ask`` gives the same rows."""
+        ...
+
+    def requests(self, sample: Sample, ask: Mapping[str, JSON], seeds: Seeds) -> Sequence[Request]:
+        """What the model is asked for this row; request k has key (task, sample, k) and seed ``seeds(sample.id, k)``."""
+        ...
+
+    def query(self, role: str, sample: Sample, index: int) -> Mapping[str, JSON] | None:
+        """What the instrument in ``role`` is asked about response ``index``; None when it need not look.
+
+        Roles are asked in the order of ``Protocol.observe``.
+        """
+        ...
+
+    def score(
+        self,
+        sample: Sample,
+        index: int,
+        response: Response,
+        observations: Mapping[str, Mapping[str, JSON]],
+        judge: Mapping[str, JSON],
+    ) -> Score:
+        """Judge one response. ``observations`` maps role -> data; a role whose observation failed never reaches here
+        (the runner records the response as unscored, with the instrument's reason)."""
+        ...
+
+    def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
+        """All metrics by name, ``overall`` first. They group (rotations, images of a prompt) by ``sample.group``."""
+        ...
+
+
+class Seeds(Interface):
+    """The seed of image ``index`` of a sample: from (run seed, task, sample id, index) alone."""
+
+    def __call__(self, sample: str, index: int) -> int: ...
