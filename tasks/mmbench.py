@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from typing import cast
 
-from janus_eval.types import JSON
+from janus_eval.seams import Metric, Seeds
+from janus_eval.statistics import grouped_mean, proportion
+from janus_eval.tasks.letters import RULES
+from janus_eval.tasks.slices import Slice, Source, folded, sliced
+from janus_eval.types import JSON, Capability, Estimate, Protocol, Question, Request, Response, Sample, Score, Scored
 
 
 def format_question(inputs: Mapping[str, JSON]) -> str:
@@ -20,3 +26,115 @@ def format_question(inputs: Mapping[str, JSON]) -> str:
     lines = [f"{letter}. {text}" for letter, text in options.items()]
     instruction = "Answer with the option's letter from the given choices directly."
     return "\n".join([*hint, str(inputs["question"]), *lines, "", instruction])
+
+
+def protocols(ask: Mapping[str, JSON], letters: str = "vlmevalkit") -> dict[str, Protocol]:
+    """MMBench's ways of counting, all over one data source and one set of answers. ``ask`` is what the source reads."""
+    every, first = {**ask, "rotations": "all"}, {**ask, "rotations": "first"}
+    other = next(name for name in RULES if name != letters)
+    return {
+        protocol.name: protocol
+        for protocol in (
+            Protocol(
+                "circular",
+                ask=every,
+                judge={"letters": letters, "aggregate": "circular"},
+                note="a question counts if the model is right under every rotation of its options",
+            ),
+            Protocol(
+                "vanilla-first",
+                ask=first,
+                judge={"letters": letters, "aggregate": "rows"},
+                note="each question once, options in their original order",
+            ),
+            Protocol(
+                "vanilla-all",
+                ask=every,
+                judge={"letters": letters, "aggregate": "rows"},
+                note="every rotation counts by itself: what switching off VLMEvalKit's circular rule measures",
+            ),
+            Protocol(
+                f"circular-{other}",
+                ask=every,
+                judge={"letters": other, "aggregate": "circular"},
+                note=f"circular, with the letters as {other} reads them",
+            ),
+        )
+    }
+
+
+class MultipleChoice:
+    """Rows of a question, its options and a picture; several rows, the rotations, make one ``group``.
+
+    A sample has ``inputs`` question, options {letter: text} and hint, ``target`` answer (a letter), and ``metadata``
+    rotation (0 for the original order), rotations (how many the question has; by default one an option) and whatever
+    ``slices`` look at. ``ask`` holds what the source reads, ``rotations`` (all, first) and ``max_new_tokens``.
+    """
+
+    needs: frozenset[Capability] = frozenset({"answer"})
+
+    def __init__(
+        self, name: str, title: str, source: Source, protocols: Mapping[str, Protocol], slices: Mapping[str, Slice]
+    ) -> None:
+        self.name = name
+        self.title = title
+        self.protocols = protocols
+        self._source = source
+        self._slices = slices
+
+    def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
+        rows = self._source(ask)
+        return rows if ask["rotations"] == "all" else [row for row in rows if row.metadata["rotation"] == 0]
+
+    def requests(self, sample: Sample, ask: Mapping[str, JSON], seeds: Seeds) -> Sequence[Request]:
+        from janus_eval.types import RequestKey
+
+        return [
+            Question(
+                RequestKey(self.name, sample.id),
+                format_question(sample.inputs),
+                sample.images,
+                max_new_tokens=cast(int, ask["max_new_tokens"]),
+                seed=seeds(sample.id, 0),
+            )
+        ]
+
+    def query(self, role: str, sample: Sample, index: int) -> Mapping[str, JSON] | None:
+        return None
+
+    def score(
+        self,
+        sample: Sample,
+        index: int,
+        response: Response,
+        observations: Mapping[str, Mapping[str, JSON]],
+        judge: Mapping[str, JSON],
+    ) -> Score:
+        options = {letter: str(text) for letter, text in cast(Mapping[str, JSON], sample.inputs["options"]).items()}
+        answer = response.text
+        assert answer is not None, "a question was answered with a picture"
+        letter = RULES[str(judge["letters"])](answer, options)
+        right = letter == sample.target["answer"]
+        # An unreadable answer is wrong, not unscored: the published tools fall back on a judge or on chance, and a
+        # model that does not answer must not gain by it.
+        reason = "" if letter is not None else f"no option can be read from {answer[:80]!r}"
+        return Score(float(right), extracted=letter, reason=reason)
+
+    def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
+        return sliced(_circular if judge["aggregate"] == "circular" else grouped_mean, self._slices)
+
+
+def _circular(scored: Sequence[Scored]) -> Estimate:
+    return proportion(folded(scored, all_rotations))
+
+
+def all_rotations(rows: Sequence[Scored]) -> Score:
+    """A question's score from those of its rotations: 1 if all are right. Rows that are missing leave it unscored.
+
+    The published tools don't look at the number of rows: a question that lost some passes more easily there.
+    """
+    sample = rows[0].sample
+    expected = cast(int, sample.metadata.get("rotations", len(cast(Mapping[str, JSON], sample.inputs["options"]))))
+    if len({row.sample.metadata["rotation"] for row in rows}) < expected:
+        return Score(None, reason=f"{len(rows)} of {expected} rotations were asked")
+    return Score(math.prod(cast(float, row.score.value) for row in rows))
