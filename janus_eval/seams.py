@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol as Interface, runtime_checkable
+from typing import Any, runtime_checkable
+from typing import Protocol as Interface
 
 from pydantic import BaseModel
 
@@ -39,7 +40,9 @@ class Understander(Interface):
         """Answer a batch, in order. Questions about one image come together, so that its prefix can be shared."""
         ...
 
-    def score(self, questions: Sequence[Question], continuations: Sequence[Sequence[str]]) -> list[list[float] | Failure]:
+    def score(
+        self, questions: Sequence[Question], continuations: Sequence[Sequence[str]]
+    ) -> list[list[float] | Failure]:
         """Log-likelihood (nats) of each continuation of each question's answer."""
         ...
 
@@ -75,17 +78,17 @@ class ModelFamily(Interface):
 class Instrument(Interface):
     """A measuring model. ``kind`` fixes the keys of queries and data.
 
-    =================  =============================================  =====================================================
-    kind               query                                          data
-    =================  =============================================  =====================================================
-    detector           classes: [name]                                size: [h, w]; boxes: {class: [[x0, y0, x1, y1, score]]};
-                                                                      masks: {class: [run lengths]}
-    colour_classifier  classes: [name]; reads earlier["detector"]     colours: [name]; probabilities: {class: [[p]]}, one row
-                                                                      a box of the detector, in its order
-    visual_qa          questions: {id: text}                          answers: {id: text}
-    text_reader        (none)                                         regions: [{text, box: [x0, y0, x1, y1], score}]
-    answer_judge       question, options: {letter: text}; Look.text   letter: "A".."Z" or null
-    =================  =============================================  =====================================================
+    =================  ===========================================  ================================================
+    kind               query                                        data
+    =================  ===========================================  ================================================
+    detector           classes: [name]                              size: [h, w]; masks: {class: [run lengths]};
+                                                                    boxes: {class: [[x0, y0, x1, y1, score]]}
+    colour_classifier  classes: [name]; reads earlier["detector"]   colours: [name]; probabilities: {class: [[p]]},
+                                                                    one row a box of the detector, in its order
+    visual_qa          questions: {id: text}                        answers: {id: text}
+    text_reader        (none)                                       regions: [{text, box: [x0, y0, x1, y1], score}]
+    answer_judge       question, options: {letter: text}; Look.text letter: "A".."Z" or null
+    =================  ===========================================  ================================================
     """
 
     kind: str
@@ -117,7 +120,7 @@ class Task(Interface):
         ...
 
     def requests(self, sample: Sample, ask: Mapping[str, JSON], seeds: Seeds) -> Sequence[Request]:
-        """What the model is asked for this row; request k has key (task, sample, k) and seed ``seeds(sample.id, k)``."""
+        """What the model is asked for this row; request k has key (task, sample, k), seed ``seeds(sample.id, k)``."""
         ...
 
     def query(self, role: str, sample: Sample, index: int) -> Mapping[str, JSON] | None:

@@ -83,9 +83,7 @@ def scaled(estimate: Estimate, factor: float, unit: Unit) -> Estimate:
     def times(number: float | None) -> float | None:
         return None if number is None else number * factor
 
-    return Estimate(
-        times(estimate.value), times(estimate.low), times(estimate.high), unit, estimate.n, estimate.failed
-    )
+    return Estimate(times(estimate.value), times(estimate.low), times(estimate.high), unit, estimate.n, estimate.failed)
 
 
 def nothing(unit: Unit, failed: int) -> Estimate:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from janus_eval.pictures import Picture
 
-JSON: TypeAlias = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
+JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
 Unit: TypeAlias = Literal["fraction", "percent", "points"]
 Capability: TypeAlias = Literal["answer", "score", "draw", "reconstruct"]
 
@@ -24,7 +24,7 @@ class RequestKey(NamedTuple):
 
     task: str
     sample: str
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index, which no one needs of a key
 
     def __str__(self) -> str:
         return f"{self.task}/{self.sample}/{self.index}"
