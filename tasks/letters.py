@@ -101,7 +101,7 @@ def _named(words: Sequence[str], letters: Sequence[str], prefix: str = "", suffi
 
 
 def _only_option_contained(answer: str, options: Options) -> str | None:
-    """The one option whose wording occurs in the answer, letter case aside. Substrings count: "cat" is in "category"."""
+    """The one option whose wording occurs in the answer, in any case. Substrings count: "cat" is in "category"."""
     lowered = answer.lower()
     contained = [letter for letter, text in options.items() if text.lower() in lowered]
     return contained[0] if len(contained) == 1 else None

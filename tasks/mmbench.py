@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 from janus_eval.seams import Metric, Seeds
 from janus_eval.statistics import grouped_mean, proportion
 from janus_eval.tasks.letters import RULES
 from janus_eval.tasks.slices import Slice, Source, folded, sliced
-from janus_eval.types import JSON, Capability, Estimate, Protocol, Question, Request, Response, Sample, Score, Scored
+from janus_eval.types import (
+    JSON,
+    Capability,
+    Estimate,
+    Protocol,
+    Question,
+    Request,
+    RequestKey,
+    Response,
+    Sample,
+    Score,
+    Scored,
+)
 
 
 def format_question(inputs: Mapping[str, JSON]) -> str:
@@ -63,6 +76,7 @@ def protocols(ask: Mapping[str, JSON], letters: str = "vlmevalkit") -> dict[str,
     }
 
 
+@dataclass(eq=False)
 class MultipleChoice:
     """Rows of a question, its options and a picture; several rows, the rotations, make one ``group``.
 
@@ -71,24 +85,18 @@ class MultipleChoice:
     ``slices`` look at. ``ask`` holds what the source reads, ``rotations`` (all, first) and ``max_new_tokens``.
     """
 
-    needs: frozenset[Capability] = frozenset({"answer"})
-
-    def __init__(
-        self, name: str, title: str, source: Source, protocols: Mapping[str, Protocol], slices: Mapping[str, Slice]
-    ) -> None:
-        self.name = name
-        self.title = title
-        self.protocols = protocols
-        self._source = source
-        self._slices = slices
+    name: str
+    title: str
+    source: Source
+    protocols: Mapping[str, Protocol]
+    slices: Mapping[str, Slice] = field(default_factory=dict)
+    needs = frozenset[Capability]({"answer"})
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
-        rows = self._source(ask)
+        rows = self.source(ask)
         return rows if ask["rotations"] == "all" else [row for row in rows if row.metadata["rotation"] == 0]
 
     def requests(self, sample: Sample, ask: Mapping[str, JSON], seeds: Seeds) -> Sequence[Request]:
-        from janus_eval.types import RequestKey
-
         return [
             Question(
                 RequestKey(self.name, sample.id),
@@ -121,7 +129,8 @@ class MultipleChoice:
         return Score(float(right), extracted=letter, reason=reason)
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
-        return sliced(_circular if judge["aggregate"] == "circular" else grouped_mean, self._slices)
+        metric = _circular if judge["aggregate"] == "circular" else grouped_mean
+        return {"overall": metric, **sliced(metric, self.slices)}
 
 
 def _circular(scored: Sequence[Scored]) -> Estimate:

@@ -1,4 +1,4 @@
-"""What the benchmarks' metrics share: looking at a slice of the samples, and folding a group into one score."""
+"""What the benchmarks' metrics share: looking at slices of the samples, and folding a group into one score."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ def having(key: str, value: JSON) -> Slice:
     return lambda sample: sample.metadata.get(key) == value
 
 
+def in_category(category: str) -> Slice:
+    return lambda sample: sample.category == category
+
+
 SEEN: dict[str, Slice] = {"seen": having("seen", True), "unseen": having("seen", False)}
 """Slices of a source that marks its samples with whether training could have shown them."""
 
 
 def sliced(metric: Metric, slices: Mapping[str, Slice]) -> dict[str, Metric]:
-    """The metric as ``overall``, then on each slice by its name."""
+    """The metric on each slice, by the slice's name."""
 
     def on(chosen: Slice) -> Metric:
         def measure(scored: Sequence[Scored]) -> Estimate:
@@ -32,7 +36,7 @@ def sliced(metric: Metric, slices: Mapping[str, Slice]) -> dict[str, Metric]:
 
         return measure
 
-    return {"overall": metric, **{name: on(chosen) for name, chosen in slices.items()}}
+    return {name: on(chosen) for name, chosen in slices.items()}
 
 
 def groups(scored: Sequence[Scored]) -> list[list[Scored]]:
@@ -52,6 +56,7 @@ def folded(scored: Sequence[Scored], fold: Callable[[list[Scored]], Score]) -> l
     result = []
     for members in groups(scored):
         missing = [item for item in members if item.score.value is None]
-        score = Score(None, reason=f"{len(missing)} of {len(members)}: {missing[0].score.reason}") if missing else fold(members)
-        result.append(Scored(members[0].sample, 0, score, failed=bool(missing)))
+        reason = f"{len(missing)} of {len(members)} unscored: {missing[0].score.reason}" if missing else ""
+        score = Score(None, reason=reason) if missing else fold(members)
+        result.append(Scored(members[0].sample, 0, score, failed=any(item.failed for item in members)))
     return result
