@@ -194,22 +194,17 @@ def _place(wanted: list[Thing], links: tuple[Link, ...], rng: random.Random) -> 
     placed: list[tuple[int, Thing]] = []
     for thing in wanted:
         owner, places = thing.x, lattice(thing.radius)
-        free = [
-            (x, y)
-            for x in places
-            for y in places
-            if all(_fits(thing.radius, other, other.x - x, other.y - y) for _, other in placed)
-            and all(_stands(owner, other_owner, other.x - x, other.y - y, links) for other_owner, other in placed)
-        ]
+        free = [(x, y) for x in places for y in places]
+        for other_owner, other in placed:
+            reach, at_x, at_y = thing.radius + other.radius + MIN_GAP, other.x, other.y
+            free = [(x, y) for x, y in free if abs(at_x - x) >= reach or abs(at_y - y) >= reach]
+            if links:
+                free = [(x, y) for x, y in free if _stands(owner, other_owner, at_x - x, at_y - y, links)]
         if not free:
             return None
         x, y = rng.choice(free)
         placed.append((owner, replace(thing, x=x, y=y)))
     return tuple(thing for _, thing in placed)
-
-
-def _fits(radius: int, other: Thing, dx: int, dy: int) -> bool:
-    return max(abs(dx), abs(dy)) >= radius + other.radius + MIN_GAP
 
 
 def _stands(owner: int, other: int, dx: int, dy: int, links: tuple[Link, ...]) -> bool:
