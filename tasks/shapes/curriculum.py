@@ -72,8 +72,11 @@ class QuestionExample:
     turns: list[tuple[str, str]]
 
 
-def _phrase(shape: str, rng: random.Random, *, coloured: bool, count: int = 1, sized: float = 0.0) -> Phrase:
-    colour = rng.choice(scenes.seen_colours(shape)) if coloured else None
+def _phrase(
+    shape: str, rng: random.Random, *, coloured: bool, count: int = 1, sized: float = 0.0, seen: bool = True
+) -> Phrase:
+    colours = scenes.seen_colours(shape) if seen else COLOURS
+    colour = rng.choice(colours) if coloured else None
     sizes: tuple[Size, ...] = ("small", "large")
     return Phrase(shape, count, colour, rng.choice(sizes) if rng.random() < sized else None)
 
@@ -105,18 +108,21 @@ def _color_attr(rng: random.Random) -> Description:
     return Description(tuple(_phrase(shape, rng, coloured=True) for shape in rng.sample(SHAPES, 2)))
 
 
-def dense(rng: random.Random) -> Description:
-    """Several clauses: colours, counts, sizes and relations together. Every phrase has a colour."""
+def dense(rng: random.Random, *, seen: bool = True) -> Description:
+    """Several clauses: colours, counts, sizes and relations together; ``seen`` False allows the held out.
+
+    Every phrase has a colour.
+    """
     total, kinds = rng.choice(((1, 1), (2, 2), (2, 2), (2, 2), (3, 2), (3, 3), (3, 3), (4, 2), (4, 3), (4, 4)))
     shapes = rng.sample(SHAPES, kinds)
     counts = [1] * kinds
     for _ in range(total - kinds):
         counts[rng.randrange(kinds)] += 1
-    if not all(scenes.count_seen(count, shape) for count, shape in zip(counts, shapes, strict=True)):
+    if seen and not all(scenes.count_seen(count, shape) for count, shape in zip(counts, shapes, strict=True)):
         return dense(rng)
     sized = 0.5 if rng.random() < 0.4 else 0.0
     phrases = tuple(
-        _phrase(shape, rng, coloured=True, count=count, sized=sized)
+        _phrase(shape, rng, coloured=True, count=count, sized=sized, seen=seen)
         for shape, count in zip(shapes, counts, strict=True)
     )
     links: tuple[Link, ...] = ()
