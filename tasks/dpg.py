@@ -188,11 +188,14 @@ class DPG:
         return {"overall": mean_over_prompts, **categories, **sliced(mean_over_prompts, self.slices)}
 
 
+def mean_by_prompt(scored: Sequence[Scored]) -> list[Scored]:
+    """One score a prompt: the mean of its pictures' shares of yes."""
+    return folded(scored, lambda images: Score(sum(cast(float, i.score.value) for i in images) / len(images)))
+
+
 def mean_over_prompts(scored: Sequence[Scored]) -> Estimate:
-    """Mean over questions, then over a prompt's pictures, then over prompts: a long prompt weighs no more than a short
-    one."""
-    prompts = folded(scored, lambda images: Score(sum(cast(float, i.score.value) for i in images) / len(images)))
-    return scaled(grouped_mean(prompts), 100, "percent")
+    """Mean over questions, then a prompt's pictures, then prompts: a long prompt weighs no more than a short one."""
+    return scaled(grouped_mean(mean_by_prompt(scored)), 100, "percent")
 
 
 def category_metric(name: str, last_only: bool) -> Metric:

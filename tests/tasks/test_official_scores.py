@@ -1,0 +1,134 @@
+"""Our scorers against what the published code computed on random inputs.
+
+JANUS_EVAL_SCORING_CASES names a folder with other cases in the same files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from janus_eval.tasks import dpg, geneval, mmbench
+from janus_eval.types import Response, Sample, Score, Scored
+
+CASES = Path(os.environ.get("JANUS_EVAL_SCORING_CASES") or Path(__file__).parents[1] / "data" / "scoring")
+# Their names for the rule sets -> ours.
+LETTERS = {"vlmevalkit": "vlmevalkit", "lmms_eval": "lmms-eval"}
+
+
+def lines(name: str) -> Iterator[dict[str, Any]]:
+    with (CASES / name).open(encoding="utf-8") as file:
+        yield from (json.loads(line) for line in file)
+
+
+def test_geneval_verdicts_and_kept_boxes() -> None:
+    wrong, count = [], 0
+    for case in lines("geneval_cases.jsonl"):
+        count += 1
+        expected, knobs = case["expected"], geneval.Knobs(**case["knobs"])
+        verdict = geneval.judge_picture(case["metadata"], case["detections"], case["colors"], knobs)
+        agrees = verdict.correct == expected["correct"] and verdict.kept == expected["kept"]
+        if not agrees or bool(verdict.reason) != bool(expected["reason"]):
+            wrong.append((case["metadata"]["prompt"], verdict, expected))
+    assert count > 0
+    assert not wrong, f"{len(wrong)} of {count}; the first: {wrong[0]}"
+
+
+def test_geneval_task_judges_observations_alike() -> None:
+    """The way through the task: colours as probabilities, knobs as a protocol's judge."""
+    task = geneval.GenEval("geneval", "", lambda ask: [], geneval.protocols({}, "detector", "colours"))
+    names = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"]
+    for case in lines("geneval_cases.jsonl"):
+        sample = Sample("0", {"prompt": ""}, case["metadata"], "0", case["metadata"]["tag"])
+        table = {
+            kind: [[0.9 if name == colour else 0.01 for name in names] for colour in colours]
+            for kind, colours in case["colors"].items()
+        }
+        observations = {
+            "detector": {"boxes": case["detections"]},
+            "colour_classifier": {"colours": names, "probabilities": table},
+        }
+        score = task.score(sample, 0, Response(), observations, case["knobs"])
+        assert score.value == float(case["expected"]["correct"])
+
+
+@pytest.mark.parametrize("theirs", LETTERS)
+def test_mmbench_letters_and_circular_hits(theirs: str) -> None:
+    judge = {"letters": LETTERS[theirs], "aggregate": "circular"}
+    task = mmbench.MultipleChoice("mmbench", "", lambda ask: [], mmbench.protocols({}))
+    groups = rows = 0
+    for case in lines("mmbench_cases.jsonl"):
+        scored = [_scored_row(task, row, place, case, judge) for place, row in enumerate(case["rows"])]
+        expected = case["expected"][theirs]
+        assert [item.score.extracted for item in scored] == expected["letters"], case["rows"]
+        assert task.metrics(judge)["overall"](scored).value == expected["circular"], case["rows"]
+        groups, rows = groups + 1, rows + len(scored)
+    assert rows > groups > 0
+
+
+def _scored_row(
+    task: mmbench.MultipleChoice, row: dict[str, Any], place: int, case: dict[str, Any], judge: dict[str, Any]
+) -> Scored:
+    options = {letter: row[letter] for letter in "ABCDEFGH" if row.get(letter) is not None}
+    sample = Sample(
+        str(row["index"]),
+        {"question": row["question"], "options": options, "hint": None},
+        {"answer": row["answer"]},
+        "question",
+        row["category"],
+        metadata={"rotation": place, "rotations": len(case["rows"])},
+    )
+    return Scored(sample, 0, task.score(sample, 0, Response(text=row["prediction"]), {}, judge))
+
+
+def dpg_scored(pictures: int, protocol: str) -> tuple[dpg.DPG, dict[str, Any], list[Scored]]:
+    """The task, the expected figures, and every picture's score."""
+    case = json.loads((CASES / "dpg_cases" / "case.json").read_text(encoding="utf-8"))
+    expected = case["expected_official"][f"pic_num_{pictures}"]
+    categories = (*expected["l1"], *expected["l2"])
+    task = dpg.DPG("dpg", "", lambda ask: [], dpg.protocols({}, "vqa"), categories=categories)
+    scored = []
+    for item, content in dpg.read_table(CASES / "dpg_cases" / "dpg_bench.csv").items():
+        sample = Sample(item, {"prompt": content["prompt"]}, {"questions": content["questions"]}, item, "all")
+        for index in range(pictures):
+            query = task.query("visual_qa", sample, index)
+            answers = {key: case["answers"][item][f"{index}:{key}"] for key in query["questions"]}
+            observed = {"visual_qa": {"answers": answers}}
+            score = task.score(sample, index, Response(), observed, task.protocols[protocol].judge)
+            scored.append(Scored(sample, index, score))
+    return task, expected, scored
+
+
+@pytest.mark.parametrize("pictures", [4, 1])
+def test_dpg_official_to_the_digit(pictures: int) -> None:
+    task, expected, scored = dpg_scored(pictures, "official")
+    metrics = task.metrics(task.protocols["official"].judge)
+    prompts = {item.sample.id: item.score.value for item in dpg.mean_by_prompt(scored)}
+    assert {name for name, value in prompts.items() if value is None} == set(expected["failed"])
+    for name, value in expected["per_item"].items():
+        assert prompts[name] == pytest.approx(value, abs=1e-9)
+    overall = metrics["overall"](scored)
+    assert overall.value == pytest.approx(expected["score"], abs=1e-9)
+    assert (overall.n, overall.failed) == (len(expected["per_item"]), len(expected["failed"]))
+    for name, value in (expected["l1"] | expected["l2"]).items():
+        assert metrics[name](scored).value == pytest.approx(value, abs=1e-9), name
+
+
+@pytest.mark.parametrize("pictures", [4, 1])
+def test_dpg_fixed_loses_no_prompt_and_agrees_on_the_others(pictures: int) -> None:
+    task, expected, scored = dpg_scored(pictures, "fixed")
+    prompts = {item.sample.id: item.score for item in dpg.mean_by_prompt(scored)}
+    assert all(isinstance(score, Score) and score.value is not None for score in prompts.values())
+    for name, value in expected["per_item"].items():
+        first = next(item.sample for item in scored if item.sample.id == name)
+        if dpg.asked_of(first)[0].row > 0:
+            assert prompts[name].value == pytest.approx(value, abs=1e-9)
+    metrics = task.metrics(task.protocols["fixed"].judge)
+    # Zeroed answers of all pictures can't lie as far above the overall score as the script's categories do.
+    gap = {name: expected["l1"][name] - metrics[name](scored).value for name in expected["l1"]}
+    assert max(gap.values()) > 0
