@@ -5,4 +5,11 @@ from __future__ import annotations
 
 def plugins() -> dict[str, dict[str, str]]:
     """Table ``kind -> name -> "module:attr"``; attributes load when used."""
-    return {}
+    return {
+        "reporters": {
+            "default": "janus_eval.reports.page:write",
+            "terminal": "janus_eval.reports.terminal:render",
+        },
+        "commands": {"report": "janus_eval.reports.command:report | one page and one table for some runs"},
+        "lists": {"published": "janus_eval.reports.ledger:listing | what others printed, with sources"},
+    }

@@ -1,0 +1,265 @@
+"""The leaderboard: rows, columns, footnotes and the sentence above, the same for the terminal and the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from janus_eval.reports.records import MetricRecord, ResultRecord, Run, ScoreRecord
+from janus_eval.reports.wording import count, line, listed
+
+# Reference models are no contestants: they show how far the instruments and the rules can be trusted.
+REFERENCES: Mapping[str, str] = {
+    "oracle": "ceiling: draws by parsing the prompt, answers by reading the picture",
+    "blank": "floor: an empty picture, no answer",
+}
+# Two numbers of a task can be compared when these parts of their fingerprints agree (settings and weights may differ).
+COMPARABLE = ("data", "ask", "observe", "judge")
+HEADLINE = "overall"
+INTERVALS = "Value and 95% interval."
+BEST = " Bold: the best of its column, its interval above all others'."
+SCALES: Mapping[str, tuple[float, float]] = {"fraction": (0.0, 1.0), "percent": (0.0, 100.0)}
+
+
+class Column(NamedTuple):
+    """A task under a protocol, with the scale that all its cells are drawn on."""
+
+    task: str
+    protocol: str
+    unit: str
+    low: float
+    high: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}/{self.protocol}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measured number, or the word that stands in its place. ``notes`` are footnote numbers."""
+
+    metric: MetricRecord | None = None
+    word: str = ""
+    notes: tuple[int, ...] = ()
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run with its cells, one a column. ``role`` tells what a reference model is for."""
+
+    run: Run
+    name: str
+    role: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Board:
+    """What the terminal prints and the page opens with."""
+
+    sentence: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...]
+
+    @property
+    def has_best(self) -> bool:
+        return any(cell.best for row in self.rows for cell in row.cells)
+
+
+def build(runs: Sequence[Run]) -> Board:
+    """The leaderboard of some runs: models in the order given, reference models below them."""
+    names = distinct_names(runs)
+    ordered = sorted(zip(runs, names, strict=True), key=lambda pair: pair[0].name in REFERENCES)
+    columns = _columns(runs)
+    footnotes: list[str] = []
+    rows = [
+        Row(run, name, REFERENCES.get(run.name, ""), tuple(_cell(run, name, c, ordered[0][0], footnotes) for c in columns))
+        for run, name in ordered
+    ]
+    return Board(sentence(runs), columns, _with_best(rows, columns), tuple(footnotes))
+
+
+def distinct_names(runs: Sequence[Run]) -> list[str]:
+    """Model names, with the run folder's name where two models share one."""
+    shared = Counter(run.name for run in runs)
+    names = [run.name if shared[run.name] == 1 else f"{run.name} ({run.path.resolve().name})" for run in runs]
+    again = Counter(names)
+    return [n if again[n] == 1 else f"{n} #{i}" for i, n in enumerate(names, 1)]
+
+
+def results(runs: Iterable[Run], task: str, protocol: str) -> list[ResultRecord | None]:
+    """Each run's result of a task under a protocol."""
+    return [run.results.get(task, {}).get(protocol) for run in runs]
+
+
+def unscored(scores: Sequence[ScoreRecord]) -> Counter[str]:
+    """Why responses have no score, with how many of each."""
+    return Counter(line(s.reason or "no reason recorded") for s in scores if s.failed or s.value is None)
+
+
+def _columns(runs: Sequence[Run]) -> tuple[Column, ...]:
+    found: dict[tuple[str, str], MetricRecord] = {}
+    tops: dict[tuple[str, str], float] = {}
+    for run in runs:
+        for task, protocols in run.results.items():
+            for protocol, result in protocols.items():
+                metric = headline(result)
+                if metric is not None:
+                    found.setdefault((task, protocol), metric)
+                    reach = max(v for v in (metric.high, metric.value, 0.0) if v is not None)
+                    tops[task, protocol] = max(tops.get((task, protocol), 0.0), reach)
+    measured = [
+        Column(task, protocol, metric.unit, *SCALES.get(metric.unit, (0.0, scale_top(tops[task, protocol]))))
+        for (task, protocol), metric in found.items()
+    ]
+    awaited = dict.fromkeys(pair for run in runs for pair in asked_for(run) if pair not in found)
+    return (*measured, *(Column(task, protocol, "fraction", 0.0, 1.0) for task, protocol in awaited))
+
+
+def asked_for(run: Run) -> list[tuple[str, str]]:
+    """The tasks and protocols that run.json names: what a half-written run is going to have."""
+    tasks = run.asked.get("tasks")
+    if not isinstance(tasks, Mapping):
+        return []
+    return [(str(task), str(name)) for task, names in tasks.items() if isinstance(names, Mapping | list) for name in names]
+
+
+def scale_top(reach: float) -> float:
+    """The end of a scale for points: 100, or the next round number beyond what was reached."""
+    top = 100.0
+    while reach > top:
+        top *= 2 if str(top)[0] in "15" else 2.5
+    return top
+
+
+def headline(result: ResultRecord) -> MetricRecord | None:
+    """The metric named ``overall``, else the first."""
+    return result.metrics.get(HEADLINE) or next(iter(result.metrics.values()), None)
+
+
+def _cell(run: Run, name: str, column: Column, first: Run, footnotes: list[str]) -> Cell:
+    result = run.results.get(column.task, {}).get(column.protocol)
+    metric = headline(result) if result else None
+    if result is None or metric is None:
+        return Cell(word="running" if not run.finished else "not run")
+    notes = []
+    if metric.failed or metric.value is None:
+        notes.append(_note(footnotes, f"{name}, {column.name}: {_failures(run, column, metric)}"))
+    differs = knobs_that_differ(result, first.results.get(column.task, {}).get(column.protocol))
+    if differs:
+        notes.append(_note(footnotes, f"{name}, {column.name}: not comparable with the row on top, "
+                                      f"{listed(differs)} {'differs' if len(differs) == 1 else 'differ'}"))
+    return Cell(metric, "" if metric.value is not None else "no score", tuple(notes))
+
+
+def _note(footnotes: list[str], text: str) -> int:
+    footnotes.append(text)
+    return len(footnotes)
+
+
+def _failures(run: Run, column: Column, metric: MetricRecord) -> str:
+    result = _result(run, column)
+    reasons = (Counter(result.troubles) if result and result.troubles else
+               unscored(run.scores.get((column.task, column.protocol), ()))).most_common(3)
+    why = "; ".join(f"{line(reason)} ({n})" if len(reasons) > 1 else line(reason) for reason, n in reasons)
+    head = f"{metric.failed:,} failed, {metric.n:,} scored" if metric.n else f"all {metric.failed:,} failed, none scored"
+    return f"{head}: {why}" if why else head
+
+
+def knobs_that_differ(result: ResultRecord, other: ResultRecord | None) -> list[str]:
+    """The parts of two fingerprints that forbid comparing the numbers."""
+    if other is None:
+        return []
+    return [part for part in COMPARABLE if result.fingerprint.get(part) != other.fingerprint.get(part)]
+
+
+def _with_best(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Row, ...]:
+    """Mark a column's best where its interval clears that of every other comparable model."""
+    best: set[tuple[int, int]] = set()
+    for c in range(len(columns)):
+        rivals = [
+            (m.low, m.high, r)
+            for r, row in enumerate(rows)
+            if not row.role and (m := row.cells[c].metric) and m.low is not None and m.high is not None
+        ]
+        base = _result(rows[rivals[0][2]].run, columns[c]) if rivals else None
+        rivals = [x for x in rivals if base and (own := _result(rows[x[2]].run, columns[c])) and not knobs_that_differ(own, base)]
+        if len(rivals) > 1:
+            top = max(rivals)
+            if all(top[0] > high for low, high, r in rivals if r != top[2]):
+                best.add((top[2], c))
+    return tuple(
+        Row(row.run, row.name, row.role, tuple(
+            Cell(cell.metric, cell.word, cell.notes, (r, c) in best) for c, cell in enumerate(row.cells)
+        ))
+        for r, row in enumerate(rows)
+    )
+
+
+def _result(run: Run, column: Column) -> ResultRecord | None:
+    return run.results.get(column.task, {}).get(column.protocol)
+
+
+def when(runs: Sequence[Run]) -> str:
+    """The day or days the runs were started, from run.json; empty where it says nothing."""
+    days = sorted({d for run in runs if (d := _day(run.asked))})
+    if not days:
+        return ""
+    first, last = (f"{d.day} {d:%B %Y}" for d in (days[0], days[-1]))
+    return first if first == last else f"{first} to {last}"
+
+
+def _day(asked: Mapping[str, object]) -> datetime | None:
+    for name in ("started", "created", "date", "time"):
+        value = asked.get(name)
+        if isinstance(value, str):
+            try:
+                return datetime.fromisoformat(value)
+            except ValueError:
+                continue
+    return None
+
+
+def sentence(runs: Sequence[Run]) -> str:
+    """One sentence of what was run: models, tasks, when, how many samples and requests, failures."""
+    if not runs:
+        return "No runs yet: `janus-eval run` makes the first, `janus-eval report RUN...` shows it."
+    tasks = list(dict.fromkeys(t for run in runs for t in (*run.results, *run.samples, *dict(asked_for(run)))))
+    samples = max((sum(len(s) for s in run.samples.values()) for run in runs), default=0)
+    requests = sum(len(run.responses) for run in runs)
+    failed = sum(len(run.troubles) for run in runs)
+    day = when(runs)
+    text = (
+        f"{_named(distinct_names(runs), 'model')} on {count(len(tasks), 'task')}"
+        f"{', ' + day if day else ''}: {count(samples, 'sample')}{' each' if len(runs) > 1 else ''}, {count(requests, 'request')}{' in all' if len(runs) > 1 else ''}, "
+        f"{count(failed, 'failure') if failed else 'no failures'}."
+    )
+    return " ".join([text, *states(runs)])
+
+
+def _named(names: Sequence[str], noun: str) -> str:
+    return line(names[0], 60) if len(names) == 1 else (
+        f"{count(len(names), noun)} ({listed([line(n, 40) for n in names])})" if len(names) <= 5 else count(len(names), noun)
+    )
+
+
+def states(runs: Sequence[Run]) -> list[str]:
+    """A sentence for each run that is not whole, saying what to do next."""
+    said = []
+    for run, name in zip(runs, distinct_names(runs), strict=True):
+        recorded = [r for r in run.responses.values()]
+        if not run.finished:
+            said.append(f"{name} is half-written ({count(len(recorded), 'response')} so far): the same `janus-eval run` "
+                        "command goes on where it stopped.")
+        elif recorded and all(r.failure is not None for r in recorded):
+            said.append(f"{name} has failures only: every one of its {count(len(recorded), 'request')} failed, "
+                        "so there is nothing to score.")
+        if run.unreadable:
+            said.append(f"{name} is damaged: {listed(run.unreadable)}; what could be read is shown.")
+    return said
