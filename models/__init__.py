@@ -5,4 +5,10 @@ from __future__ import annotations
 
 def plugins() -> dict[str, dict[str, str]]:
     """Table ``kind -> name -> "module:attr"``; attributes load when used."""
-    return {}
+    return {
+        "models": {
+            "janus-pro": "janus_eval.models.janus_pro.family:janus_pro | Janus-Pro (DeepSeek), by default the 1B",
+            "janus": "janus_eval.models.janus_pro.family:janus | Janus-1.3B (DeepSeek), Janus-Pro's predecessor",
+            "nano-janus-pro": "janus_eval.models.nano:nano_janus_pro | a small Janus-Pro that ships with the package",
+        },
+    }

@@ -35,7 +35,10 @@ TRANSFORMERS: Names = (
         row
         for side, levels in (("encoder", "down"), ("decoder", "up"))
         for row in (
-            (f"vq.{side}.levels.{{a}}.res.{{b}}.shortcut", f"model.vqmodel.{side}.{levels}.{{a}}.block.{{b}}.nin_shortcut"),
+            (
+                f"vq.{side}.levels.{{a}}.res.{{b}}.shortcut",
+                f"model.vqmodel.{side}.{levels}.{{a}}.block.{{b}}.nin_shortcut",
+            ),
             (f"vq.{side}.levels.{{a}}.res.{{b}}.{{leaf}}", f"model.vqmodel.{side}.{levels}.{{a}}.block.{{b}}.{{leaf}}"),
             (
                 f"vq.{side}.levels.{{a}}.attn.{{b}}.qkv",

@@ -113,13 +113,16 @@ class Processor:
     encoded as the letters that it is, so that no text can smuggle in images, turns or an end.
     """
 
-    def __init__(self, tokenizer: Tokenizer, images: ImageProcessor, *, image_tokens: int, tags: Tags | None = None) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, images: ImageProcessor, *, image_tokens: int, tags: Tags | None = None
+    ) -> None:
         self.tokenizer, self.pixels, self.image_tokens, self.tags = tokenizer, images, image_tokens, tags or Tags()
         self.source = ""
-        missing = [tag for tag in self.tags if tokenizer.token_to_id(tag) is None]
+        known = {tag: tokenizer.token_to_id(tag) for tag in self.tags}
+        missing = [repr(tag) for tag, token in known.items() if token is None]
         if missing:
-            raise UserError(f"tokenizer.json has no token {', '.join(map(repr, missing))}; is it this model's own?")
-        ids = [tokenizer.token_to_id(tag) for tag in self.tags]
+            raise UserError(f"tokenizer.json has no token {', '.join(missing)}; is it this model's own?")
+        ids = [token for token in known.values() if token is not None]
         self.bos_id, self.eos_id, self.pad_id, self.image_id, self.image_start_id, self.image_end_id = ids
         special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
         self._guarded = sorted(special | set(self.tags), key=len, reverse=True)
@@ -137,7 +140,10 @@ class Processor:
         except Exception as error:  # the tokenizers library raises bare Exception
             raise UserError(f"{path} is no tokenizer that the tokenizers library can read: {error}") from error
         raw = checkpoint.optional_json("processor_config.json")
-        named = {**checkpoint.optional_json("special_tokens_map.json"), **checkpoint.optional_json("tokenizer_config.json")}
+        named = {
+            **checkpoint.optional_json("special_tokens_map.json"),
+            **checkpoint.optional_json("tokenizer_config.json"),
+        }
         default = Tags()
         tags = Tags(
             _content(named.get("bos_token"), default.bos),
@@ -209,7 +215,7 @@ class Processor:
         return [(f"{role}: " + "\n".join(placeholders), False), (text, True), ("\n\n", False)]
 
     def _encode(self, parts: Sequence[tuple[str, bool]]) -> list[int]:
-        """Encode parts as one text; in those that were typed (True), the strings of special tokens are plain letters."""
+        """Encode parts as one text; in those that were typed (True), strings of special tokens are plain letters."""
         ids: list[int] = []
         run = ""
         for text, typed in parts:

@@ -23,9 +23,6 @@ from janus_eval.models.parts.llama import KVCache, padded_causal_mask
 Pick: TypeAlias = Callable[[int, Tensor, Tensor], Tensor]
 """(step, rows ``[B]`` of the batch as it was given, their logits ``[B, V]``) -> chosen ids ``[B]``."""
 
-PIXELS_AT_ONCE = 4 * 384 * 384
-"""Images are decoded so many at a time: the decoder's widest maps take half a kilobyte a pixel in float32."""
-
 
 class Guided(NamedTuple):
     """Logits of one step, ``[P, V]`` each in float32."""
@@ -59,7 +56,8 @@ class InverseCDF:
         assert temperature > 0
         self.temperature = temperature
         generators = (torch.Generator().manual_seed(seed) for seed in seeds)
-        self.uniforms = torch.stack([torch.rand(steps, generator=g, dtype=torch.float64) for g in generators]).to(device)
+        uniforms = [torch.rand(steps, generator=generator, dtype=torch.float64) for generator in generators]
+        self.uniforms = torch.stack(uniforms).to(device)
 
     def __call__(self, step: int, rows: Tensor, logits: Tensor) -> Tensor:
         scaled = logits.double() / self.temperature
@@ -125,10 +123,12 @@ def draw_codes(
 
 
 def decode_pixels(model: JanusPro, codes: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Codes ``[P, C]`` -> float32 images ``[P, 3, H, W]`` about [-1, 1], a few at a time; ``grid`` is (rows, columns)."""
-    scale = model.config.vq.downsampling**2
-    at_once = max(1, PIXELS_AT_ONCE // (codes.shape[1] * scale))
-    return torch.cat([model.vq.decode_codes(part.view(-1, *grid)).float() for part in codes.split(at_once)])
+    """Codes ``[P, C]`` -> float32 images ``[P, 3, H, W]`` in about [-1, 1]; ``grid`` is (rows, columns).
+
+    One at a time: the same codes then give the same bytes in every batch (convolutions over a batch may sum in another
+    order), memory stays that of one image, and nothing is lost, since one image fills the processor.
+    """
+    return torch.cat([model.vq.decode_codes(image.view(1, *grid)).float() for image in codes])
 
 
 def to_bytes(pixels: Tensor) -> np.ndarray:

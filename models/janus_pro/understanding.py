@@ -2,9 +2,9 @@
 
 Shapes: B rows, K distinct images, N image tokens, P prefix tokens, T suffix tokens, S tokens seen so far, V vocabulary.
 
-A prompt is cut after its last image token. Each distinct first part (system prompt, role, images) is read once; its keys
-and values are copied to the rows of all its questions, and only the second parts are read row by row. Both parts are
-padded on the left and masked, so a row sees exactly its own tokens, at the positions they have when it is alone.
+A prompt is cut after its last image token. Each distinct first part (system prompt, role, images) is read once; its
+keys and values are copied to the rows of all its questions, and only the second parts are read row by row. Both parts
+are padded on the left and masked, so a row sees exactly its own tokens, at the positions they have when it is alone.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def embed_images(model: JanusPro, pixels: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def embed_rows(model: JanusPro, ids: Tensor, image_id: int, images: Sequence[Tensor]) -> Tensor:
-    """Token ids ``[B, T]`` -> embeddings ``[B, T, E]``, image tokens filled from ``images`` ``[N, E]`` in reading order."""
+    """Token ids ``[B, T]`` -> embeddings ``[B, T, E]``; ``images`` ``[N, E]`` fill image tokens in reading order."""
     x = model.embed_text(ids)
     if images:
         slots = ids == image_id

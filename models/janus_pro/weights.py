@@ -163,7 +163,9 @@ def load_weights(
     with torch.device("meta"):
         model = JanusPro(config)
     if config.language.tie_word_embeddings:
-        layout = Format(layout.names, (*layout.unused, r"(language_model\.)?lm_head\.weight"), layout.aliases, layout.reshaped)
+        layout = Format(
+            layout.names, (*layout.unused, r"(language_model\.)?lm_head\.weight"), layout.aliases, layout.reshaped
+        )
     pieces = layout.pieces(model)
     _refuse_mismatch(checkpoint, layout, pieces)
     parameters = materialize(model, device, dtype)
@@ -229,9 +231,14 @@ def deepseek_config(config: JanusProConfig, dtype: str = "float32") -> dict[str,
         params = {"depth": sizes.depth, "input_dim": sizes.input_dim, "n_embed": sizes.output_dim}
         return part(name, "MlpProjector", {**params, "projector_type": "mlp_gelu"})
 
-    sizes = {"image_size": vision.image_size, "width": vision.width, "layers": vision.layers, "heads": vision.heads}
+    sizes: dict[str, object] = {
+        "image_size": vision.image_size,
+        "width": vision.width,
+        "layers": vision.layers,
+        "heads": vision.heads,
+    }
     sizes |= {"patch_size": vision.patch_size, "mlp_ratio": vision.mlp_ratio}
-    codes = {"image_token_size": vq.codebook_size, "n_embed": vq.codebook_dim, "ch": vq.channels}
+    codes: dict[str, object] = {"image_token_size": vq.codebook_size, "n_embed": vq.codebook_dim, "ch": vq.channels}
     codes |= {"encoder_ch_mult": list(vq.encoder_multipliers), "decoder_ch_mult": list(vq.decoder_multipliers)}
     codes |= {"z_channels": vq.latent_channels, "num_res_blocks": vq.res_blocks, "norm_groups": vq.norm_groups}
     head = {"image_token_embed": config.gen_head_width, "image_token_size": vq.codebook_size}
@@ -299,5 +306,5 @@ def _heights(config: JanusProConfig, module: str, parts: int, rows: int) -> tupl
 
 def _digest(tensor: Tensor) -> str:
     found = hashlib.sha256(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-    found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+    found.update(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
     return found.hexdigest()

@@ -161,7 +161,7 @@ def _shapes(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118: a safetensors file is no mapping
+            for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
                 yield name, tuple(file.get_slice(name).get_shape())
     except SafetensorError as error:
         size = path.stat().st_size
