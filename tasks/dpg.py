@@ -38,6 +38,16 @@ from janus_eval.types import (
 
 L1 = ("entity", "attribute", "relation", "global", "other")
 YES = "yes"
+COLUMNS = {
+    "item_id",
+    "text",
+    "proposition_id",
+    "dependency",
+    "category_broad",
+    "category_detailed",
+    "tuple",
+    "question_natural_language",
+}
 
 
 class Asked(NamedTuple):
@@ -228,44 +238,37 @@ def _answers(scored: Sequence[Scored], name: str, last_only: bool) -> Iterator[S
 def read_table(path: Path) -> dict[str, dict[str, JSON]]:
     """The benchmark's own CSV: {item: {"prompt": text, "questions": [...]}}, rows in order, each with its ``row``.
 
-    Raises UserError for a missing column or a number that is none.
+    Raises UserError for a missing column, a row of another length, or a number that is none.
     """
     items: dict[str, dict[str, JSON]] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        missing = COLUMNS - set(reader.fieldnames or ())
+        columns = reader.fieldnames or ()
+        missing = COLUMNS - set(columns)
         if missing:
             raise UserError(f"{path}: no column {', '.join(sorted(missing))}; DPG-Bench's dpg_bench.csv is expected")
         for row, line in enumerate(reader):
+            if None in line or None in line.values():
+                raise UserError(f"{path}, row {row + 1}: too many or too few fields; {len(columns)} columns expected")
             item = items.setdefault(line["item_id"], {"prompt": line["text"], "questions": []})
-            try:
-                ids = int(line["proposition_id"]), [int(part) for part in line["dependency"].split(",")]
-            except ValueError:
-                raise UserError(
-                    f"{path}, row {row + 1}: proposition_id {line['proposition_id']!r} and dependency"
-                    f" {line['dependency']!r}; whole numbers expected, several parted by commas"
-                ) from None
-            cast(list[JSON], item["questions"]).append(
-                {
-                    "id": ids[0],
-                    "dependency": ids[1],
-                    "category_broad": line["category_broad"],
-                    "category_detailed": line["category_detailed"],
-                    "tuple": line["tuple"],
-                    "question": line["question_natural_language"],
-                    "row": row,
-                }
-            )
+            cast(list[JSON], item["questions"]).append(_question(line, row, path))
     return items
 
 
-COLUMNS = {
-    "item_id",
-    "text",
-    "proposition_id",
-    "dependency",
-    "category_broad",
-    "category_detailed",
-    "tuple",
-    "question_natural_language",
-}
+def _question(line: Mapping[str, str], row: int, path: Path) -> dict[str, JSON]:
+    try:
+        place, parents = int(line["proposition_id"]), [int(part) for part in line["dependency"].split(",")]
+    except ValueError:
+        raise UserError(
+            f"{path}, row {row + 1}: proposition_id {line['proposition_id']!r} and dependency {line['dependency']!r};"
+            " whole numbers expected, several parted by commas"
+        ) from None
+    return {
+        "id": place,
+        "dependency": parents,
+        "category_broad": line["category_broad"],
+        "category_detailed": line["category_detailed"],
+        "tuple": line["tuple"],
+        "question": line["question_natural_language"],
+        "row": row,
+    }
