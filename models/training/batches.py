@@ -1,0 +1,116 @@
+"""Examples -> token rows, and the three losses of a step.
+
+Shapes: B rows, T tokens, N image tokens of the understanding encoder, C codes of a drawn image.
+Rows are padded at the end: under a causal mask no real token sees a pad, so no mask is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from janus_eval.models.janus_pro.model import JanusPro
+from janus_eval.models.janus_pro.processor import Processor
+
+IGNORED = -100
+
+
+class Rows(NamedTuple):
+    """Token ids ``[B, T]`` and the ids to be predicted from each place ``[B, T]``, IGNORED where none is."""
+
+    ids: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns texts into training rows exactly as the processor turns them into prompts."""
+
+    processor: Processor
+    roles: tuple[str, str]
+    system_prompt: str = ""
+
+    def understanding(self, turns: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
+        """A conversation about one image; only the answers are learned (mask_prompt of the published processor)."""
+        ids: list[int] = []
+        targets: list[int] = []
+        for k, (question, answer) in enumerate(turns):
+            asked = self.processor.turn_ids(
+                question, images=1 if k == 0 else 0, roles=self.roles, system_prompt=self.system_prompt, first=k == 0
+            )
+            answered = [*self.processor.text_ids(f" {answer}"), self.processor.eos_id]
+            ids += asked + answered
+            targets += [IGNORED] * len(asked) + answered
+        return ids, targets
+
+    def text(self, text: str) -> tuple[list[int], list[int]]:
+        ids = [self.processor.bos_id, *self.processor.text_ids(text), self.processor.eos_id]
+        return ids, [IGNORED, *ids[1:]]
+
+    def prompt(self, prompt: str) -> list[int]:
+        return self.processor.drawing_ids(prompt, roles=self.roles)
+
+
+def pad(rows: Sequence[tuple[list[int], list[int]]], pad_id: int, multiple: int = 8) -> Rows:
+    """Rows of ids and targets -> tensors; targets move one place to the left, to where they are predicted from."""
+    longest = max(len(ids) for ids, _ in rows)
+    width = -(-longest // multiple) * multiple
+    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    targets = torch.full((len(rows), width), IGNORED, dtype=torch.long)
+    for row, (tokens, wanted) in enumerate(rows):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        targets[row, : len(wanted) - 1] = torch.tensor(wanted[1:])
+    return Rows(ids, targets)
+
+
+def text_loss(model: JanusPro, rows: Rows, pixels: Tensor | None, image_id: int) -> Tensor:
+    """Sum of the targets' cross-entropies; ``pixels`` ``[B, 3, S, S]`` fill each row's image tokens, if any."""
+    x = model.embed_text(rows.ids)
+    if pixels is not None:
+        image = model.embed_images(pixels)
+        x = x.masked_scatter((rows.ids == image_id)[..., None], image.to(x.dtype))
+    hidden = model.language(x)
+    wanted = rows.targets != IGNORED
+    # Logits over the whole vocabulary only where something is learned: they are the widest product of the step.
+    return F.cross_entropy(model.text_logits(hidden[wanted]).float(), rows.targets[wanted], reduction="sum")
+
+
+def drawing_loss(model: JanusPro, prompts: Sequence[list[int]], codes: Tensor, pad_id: int) -> Tensor:
+    """Sum of the cross-entropies of codes ``[B, C]`` after their prompts."""
+    rows, count = codes.shape
+    longest = max(map(len, prompts)) + count - 1
+    ids = torch.full((rows, longest), pad_id, dtype=torch.long)
+    drawn = torch.zeros(rows, longest, dtype=torch.bool)
+    predicting = torch.zeros(rows, longest, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        ids[row, : len(prompt)] = torch.tensor(prompt)
+        drawn[row, len(prompt) : len(prompt) + count - 1] = True
+        predicting[row, len(prompt) - 1 : len(prompt) + count - 1] = True
+    ids, drawn, predicting = (tensor.to(codes.device) for tensor in (ids, drawn, predicting))
+    embedded = model.embed_codes(codes[:, :-1])
+    x = model.embed_text(ids).masked_scatter(drawn[..., None], embedded)
+    hidden = model.language(x)
+    return F.cross_entropy(model.code_logits(hidden[predicting]).float(), codes.flatten(), reduction="sum")
+
+
+def drop_text(prompt: list[int], pad_id: int) -> list[int]:
+    """The unconditional prompt of classifier-free guidance: all but the first and the last token become pads, which is
+    what sampling feeds its unconditional rows."""
+    return [prompt[0], *[pad_id] * (len(prompt) - 2), prompt[-1]]
+
+
+def split_batch(size: int, ratio: tuple[float, float, float], step: int) -> tuple[int, int, int]:
+    """How many rows of each kind a step has: the ratio on average, whole numbers in every step, ``size`` in all."""
+    total = sum(ratio)
+    exact = [size * part / total for part in ratio]
+
+    def upto(kind: int, steps: int) -> int:
+        return int(exact[kind] * steps + 1e-9)
+
+    first, second = (upto(kind, step + 1) - upto(kind, step) for kind in (0, 1))
+    return first, second, size - first - second

@@ -1,0 +1,122 @@
+"""Recipes: everything that decides what a training run gives, as data. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from janus_eval.errors import UserError
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Optimizer(Part):
+    """AdamW, as Table 2 of the Janus-Pro report has it."""
+
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+
+
+class Schedule(Part):
+    """Linear warm-up to ``lr``, then constant, or falling to ``final`` times ``lr`` along a cosine or a line."""
+
+    lr: float = Field(gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    shape: Literal["constant", "cosine", "linear"] = "constant"
+    final: float = Field(0.0, ge=0, le=1)
+
+
+class TokenizerStage(Part):
+    """Training of the VQ tokenizer, for models that have no published one to start from."""
+
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    schedule: Schedule
+    commitment: float = 0.25
+    l1: float = 1.0
+    l2: float = 1.0
+    revive_every: int = Field(40, gt=0)
+    revive_at_most: int = Field(48, ge=0)
+    revive_until: float = Field(0.6, ge=0, le=1)
+    foreground: float = 0.05
+    """Standard deviation (of pixels in [-1, 1]) above which a patch counts as foreground: unused codes are replaced by
+    latents of such patches only, since a codebook fed with flat ground collapses onto it."""
+
+
+class Stage(Part):
+    """One of the paper's stages. ``trainable`` lists module names of the model; all else is frozen."""
+
+    name: str
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    schedule: Schedule
+    ratio: tuple[float, float, float]
+    """Understanding : text : generation, mixed within every step."""
+    trainable: tuple[str, ...]
+    weight_decay: float | None = None
+    """Of this stage alone; None takes the optimizer's."""
+    stop_early: int | None = Field(None, gt=0)
+    """Steps after which the stage ends though its schedule is made for ``steps``."""
+
+    @property
+    def last_step(self) -> int:
+        return min(self.steps, self.stop_early or self.steps)
+
+    @model_validator(mode="after")
+    def _some_data(self) -> Stage:
+        if min(self.ratio) < 0 or sum(self.ratio) <= 0:
+            raise ValueError(f"ratio {self.ratio}: three numbers, none negative, not all 0")
+        return self
+
+
+class Recipe(Part):
+    name: str
+    note: str
+    seed: int = 0
+    model: dict[str, Any]
+    """The model's config.json."""
+    roles: tuple[str, str] = ("<|User|>", "<|Assistant|>")
+    system_prompt: str = ""
+    text_drop: float = Field(0.1, ge=0, le=1)
+    loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Weights of the mean losses of understanding, text and generation."""
+    optimizer: Optimizer = Optimizer()
+    tokenizer_stage: TokenizerStage | None = None
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    save_dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
+    start: str | None = None
+    """Checkpoint to start from: folder or hub id. None: random weights, or the tokenizer stage's."""
+
+
+def builtin_recipes() -> list[str]:
+    folder = resources.files("janus_eval.models.training") / "recipes"
+    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """A built-in recipe by name, or a JSON file. Raises UserError for unknown names and malformed recipes."""
+    path = Path(name)
+    if path.suffix == ".json":
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"recipe {name}: {error.strerror or error}") from None
+    elif name in builtin_recipes():
+        text = (resources.files("janus_eval.models.training") / "recipes" / f"{name}.json").read_text("utf-8")
+    else:
+        raise UserError(f"no recipe {name!r}; built in: {', '.join(builtin_recipes())}; or give a .json file")
+    try:
+        return Recipe.model_validate(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise UserError(f"recipe {name}: not JSON ({error})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"recipe {name}: {where}: {first['msg']}") from None
