@@ -42,33 +42,35 @@ def format_question(inputs: Mapping[str, JSON]) -> str:
 
 
 def protocols(ask: Mapping[str, JSON], letters: str = "vlmevalkit") -> dict[str, Protocol]:
-    """MMBench's ways of counting, all over one data source and one set of answers. ``ask`` is what the source reads."""
-    every, first = {**ask, "rotations": "all"}, {**ask, "rotations": "first"}
+    """MMBench's ways of counting, over one data source. ``ask`` is what the source reads, and ``max_new_tokens``.
+
+    All ask every rotation, even where one counts, so that any of them can be had from one run's answers.
+    """
     other = next(name for name in RULES if name != letters)
     return {
         protocol.name: protocol
         for protocol in (
             Protocol(
                 "circular",
-                ask=every,
+                ask=ask,
                 judge={"letters": letters, "aggregate": "circular"},
                 note="a question counts if the model is right under every rotation of its options",
             ),
             Protocol(
                 "vanilla-first",
-                ask=first,
-                judge={"letters": letters, "aggregate": "rows"},
+                ask=ask,
+                judge={"letters": letters, "aggregate": "first"},
                 note="each question once, options in their original order",
             ),
             Protocol(
                 "vanilla-all",
-                ask=every,
+                ask=ask,
                 judge={"letters": letters, "aggregate": "rows"},
-                note="every rotation counts by itself: what switching off VLMEvalKit's circular rule measures",
+                note="every rotation counts by itself: what VLMEvalKit measures with its circular rule switched off",
             ),
             Protocol(
                 f"circular-{other}",
-                ask=every,
+                ask=ask,
                 judge={"letters": other, "aggregate": "circular"},
                 note=f"circular, with the letters as {other} reads them",
             ),
@@ -82,7 +84,7 @@ class MultipleChoice:
 
     A sample has ``inputs`` question, options {letter: text} and hint, ``target`` answer (a letter), and ``metadata``
     rotation (0 for the original order), rotations (how many the question has; by default one an option) and whatever
-    ``slices`` look at. ``ask`` holds what the source reads, ``rotations`` (all, first) and ``max_new_tokens``.
+    ``slices`` look at.
     """
 
     name: str
@@ -93,8 +95,7 @@ class MultipleChoice:
     needs = frozenset[Capability]({"answer"})
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
-        rows = self.source(ask)
-        return rows if ask["rotations"] == "all" else [row for row in rows if row.metadata["rotation"] == 0]
+        return self.source(ask)
 
     def requests(self, sample: Sample, ask: Mapping[str, JSON], seeds: Seeds) -> Sequence[Request]:
         return [
@@ -129,12 +130,18 @@ class MultipleChoice:
         return Score(float(right), extracted=letter, reason=reason)
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
-        metric = _circular if judge["aggregate"] == "circular" else grouped_mean
+        metric = AGGREGATES[str(judge["aggregate"])]
         return {"overall": metric, **sliced(metric, self.slices)}
 
 
-def _circular(scored: Sequence[Scored]) -> Estimate:
+def circular(scored: Sequence[Scored]) -> Estimate:
+    """Share of questions that are right under every rotation; questions are independent of each other."""
     return proportion(folded(scored, all_rotations))
+
+
+def first_rows(scored: Sequence[Scored]) -> Estimate:
+    """Share of questions that are right with their options in the original order."""
+    return proportion([row for row in scored if row.sample.metadata["rotation"] == 0])
 
 
 def all_rotations(rows: Sequence[Scored]) -> Score:
@@ -147,3 +154,7 @@ def all_rotations(rows: Sequence[Scored]) -> Score:
     if len({row.sample.metadata["rotation"] for row in rows}) < expected:
         return Score(None, reason=f"{len(rows)} of {expected} rotations were asked")
     return Score(math.prod(cast(float, row.score.value) for row in rows))
+
+
+# A question's rotations go together in the last one's interval too: they are resampled as a group.
+AGGREGATES: dict[str, Metric] = {"circular": circular, "first": first_rows, "rows": grouped_mean}
