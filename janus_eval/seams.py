@@ -68,9 +68,7 @@ class ModelFamily(Interface):
     Settings: type[BaseModel]
     """Settings of the family (chat roles, decoding, guidance, steps); their defaults are the family's."""
 
-    def load(
-        self, checkpoint: str | None, settings: Any, *, device: str = "cpu", dtype: str = "float32"
-    ) -> Model:
+    def load(self, checkpoint: str | None, settings: Any, *, device: str = "cpu", dtype: str = "float32") -> Model:
         """Load a checkpoint (folder, hub id, or None for the family's default). Raises UserError for bad input."""
         ...
 

@@ -1,0 +1,135 @@
+"""The command line's frame: commands by name, loaded when used; every error one line and an exit code.
+
+Nothing here imports numpy, pydantic or torch: ``--help`` takes the time of an interpreter, not of a library.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from janus_eval import plugin_files, plugins
+from janus_eval.errors import UserError
+
+BUILT_IN = {
+    "run": ("run:run", "Evaluate models on a suite or on tasks; with no argument, the embedded default."),
+    "score": ("score:score", "Judge a run again under another protocol, without its model."),
+    "ask": ("ask:ask", "Ask a model one question about one image."),
+    "draw": ("draw:draw", "Have a model draw one prompt."),
+    "list": ("listing:listing", "What is there: models, tasks, protocols, instruments, suites, ..."),
+    "doctor": ("doctor:doctor", "What is installed, what is missing, and how to get it."),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; return the exit code."""
+    try:
+        arguments = _add_plugins(arguments)
+        chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
+        for problem in plugins.registry().problems:
+            sys.stderr.write(f"janus-eval: warning: {problem}\n")
+        result = _app(chosen)(arguments, prog_name="janus-eval", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except UserError as error:
+        return _refused(str(error), error.code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("janus-eval: interrupted\n")
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last resort of a program
+        if hasattr(error, "format_message"):  # click's usage errors, whichever click typer brings
+            return _refused(error.format_message(), 2)
+        if isinstance(error, OSError) and error.filename is not None:
+            return _refused(f"{error.filename}: {error.strerror}", 2)
+        traceback.print_exc()
+        return _refused(f"unexpected {type(error).__name__}; this is a defect, please report the lines above", 2)
+
+
+def _refused(message: str, code: int) -> int:
+    sys.stderr.write(f"janus-eval: error: {' '.join(message.split())}\n")
+    return code
+
+
+def _add_plugins(arguments: list[str]) -> list[str]:
+    """``--plugin`` may stand anywhere and may bring commands, so it is read before everything else."""
+    rest, waiting = [], iter(arguments)
+    for argument in waiting:
+        if argument == "--plugin":
+            value = next(waiting, None)
+            if value is None:
+                raise UserError("--plugin takes a Python file or a module")
+            plugin_files.add(value)
+        elif argument.startswith("--plugin="):
+            plugin_files.add(argument.removeprefix("--plugin="))
+        else:
+            rest.append(argument)
+    return rest
+
+
+def _app(chosen: str | None) -> typer.Typer:
+    """All commands by name and line of help; only the chosen one is imported."""
+    app = typer.Typer(
+        name="janus-eval",
+        help="Evaluate unified multimodal models: every knob pinned, every number with its uncertainty.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _width()},
+    )
+    app.callback()(_root)
+    for name, (target, line) in BUILT_IN.items():
+        module, _, attr = target.partition(":")
+        _register(app, name, line, lambda m=module, a=attr: _attribute(m, a), chosen)  # type: ignore[misc]
+    for name in plugins.names("commands"):
+        if name in BUILT_IN:
+            raise UserError(
+                f"{plugins.registry().plugins['commands'][name].owner} offers the built-in command {name!r}"
+            )
+        line = plugins.registry().plugins["commands"][name].help
+        _register(app, name, line, lambda n=name: plugins.load("commands", n), chosen)  # type: ignore[misc]
+    return app
+
+
+def _register(app: typer.Typer, name: str, line: str, load: Callable[[], Any], chosen: str | None) -> None:
+    command = load() if name == chosen else _placeholder
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name, help=line)
+    else:
+        app.command(name, help=None if name == chosen and command.__doc__ else line, short_help=line)(command)
+
+
+def _attribute(module: str, attr: str) -> Any:
+    return getattr(importlib.import_module(f"janus_eval.cli.{module}"), attr)
+
+
+def _placeholder() -> None:
+    """Stands in the list of commands for one that isn't loaded."""
+
+
+def _root(
+    plugin: str | None = typer.Option(None, metavar="FILE_OR_MODULE", help="Add a plugin for this call; may repeat."),
+    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+) -> None:
+    if version:
+        import importlib.metadata
+
+        typer.echo(f"janus-eval {importlib.metadata.version('janus-eval')}")
+        raise typer.Exit
+
+
+def _width() -> int:
+    try:
+        return max(20, os.get_terminal_size().columns)
+    except OSError:
+        return 80

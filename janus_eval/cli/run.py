@@ -1,0 +1,82 @@
+"""``janus-eval run``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    *,
+    suite: Annotated[str | None, typer.Option(metavar="S", help="A named list of tasks. [default: shapes]")] = None,
+    task: Annotated[list[str] | None, typer.Option(metavar="TASK[/PROTOCOL]", help="May repeat.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="M[:CHECKPOINT][?k=v&...]", help="May repeat. [default: the suite's models]"),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the run folders go, one a model.")] = Path(
+        "janus-eval-runs"
+    ),
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Only the first N groups of every category.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="All randomness comes from it.")] = 0,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Requests at once; halves when memory runs out.")] = 16,
+    device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
+    dtype: Annotated[str, typer.Option(metavar="D", help="float32, bfloat16 or float16.")] = "float32",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option for every model that has it; may repeat."),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask failed requests once more.")] = False,
+) -> None:
+    """Evaluate models on a suite or on tasks; the same command again goes on where it stopped.
+
+    With no argument: suite shapes, its models, seed 0. Every model gets a run folder under --out.
+    """
+    from janus_eval import evaluation, plan, suites
+    from janus_eval.errors import UserError
+    from janus_eval.observe import Instruments
+    from janus_eval.progress import display
+    from janus_eval.specs import contenders, parse_options
+
+    options = evaluation.checked_options(seed=seed, limit=limit, batch_size=batch_size, retry_failed=retry_failed)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file; it takes a folder")
+    specs = evaluation.task_specs(task or [], suite)
+    models: Sequence[str] = model or plan.load_suite(suite or suites.DEFAULT).models
+    if not models:
+        raise UserError(f"suite {suite!r} names no models; give --model")
+    ready = contenders(models, parse_options(set_ or [], "--set"), device=device, dtype=dtype)
+    chosen = plan.choices(specs)
+    runs: list[Path] = []
+    try:
+        entries = plan.entries(chosen, seed=seed, limit=limit)
+        instruments, show = Instruments(), display()
+        for contender in ready:
+            done = evaluation.run_contender(contender, entries, out, options, instruments=instruments, show=show)
+            runs.append(done.folder)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\njanus-eval: interrupted; {out} keeps what was recorded: run the same command to go on\n")
+        raise typer.Exit(130) from None
+    raise typer.Exit(_report(runs, out))
+
+
+def _report(runs: Sequence[Path], out: Path) -> int:
+    """Print the table and write the page; 3 where a task came to no number at all."""
+    from janus_eval import plugins
+    from janus_eval.store import read_json
+    from janus_eval.tables import print_table
+
+    print_table(runs)
+    if "default" in plugins.names("reporters"):
+        typer.echo(str(plugins.load("reporters", "default")(list(runs), out)))
+    headlines = [
+        protocol["metrics"]["overall"]["value"]
+        for run in runs
+        for protocols in read_json(run / "results.json")["tasks"].values()
+        for protocol in protocols.values()
+    ]
+    return 3 if None in headlines else 0

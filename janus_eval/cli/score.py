@@ -1,0 +1,62 @@
+"""``janus-eval score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def score(
+    *,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder: DIR/MODEL.")],
+    protocol: Annotated[
+        list[str], typer.Option(metavar="[TASK/]P", help="Of one task, or of every task of the run that has it.")
+    ],
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Looks an instrument takes at once.")] = 16,
+) -> None:
+    """Judge a run again under another protocol, from its stored responses and observations, without its model.
+
+    Instruments are asked only where the run holds no observation of theirs.
+    """
+    from janus_eval import evaluation, plan, plugins
+    from janus_eval.errors import UserError
+    from janus_eval.observe import Instruments
+    from janus_eval.progress import display
+    from janus_eval.runner import rescore
+    from janus_eval.specs import instance
+    from janus_eval.store import read_json
+    from janus_eval.tables import in_words
+
+    if not (run / "run.json").is_file():
+        raise UserError(f"{run} is not a run folder: no run.json in it")
+    tasks = sorted(
+        set(read_json(run / "run.json").get("tasks", {})) | {p.partition("/")[0] for p in protocol if "/" in p}
+    )
+    specs: list[str] = []
+    for name in protocol:
+        if "/" in name:
+            specs.append(name)
+            continue
+        having = {task: list(instance(plugins.load("tasks", task)).protocols) for task in tasks}
+        found = [f"{task}/{name}" for task, known in having.items() if name in known]
+        if not found:
+            known = sorted({protocol for protocols in having.values() for protocol in protocols})
+            near = plugins.near(name, known)
+            raise UserError(f"no task of {run} has a protocol {name!r}{near} (they have {', '.join(known)})")
+        specs += found
+    options = evaluation.checked_options(seed=0, limit=None, batch_size=batch_size, retry_failed=False)
+    rescore(run, plan.choices(specs), instruments=Instruments(), options=options, display=display())
+    results = read_json(run / "results.json")["tasks"]
+    for spec in specs:
+        task, _, short = spec.partition("/")
+        typer.echo(f"{spec}: {in_words(results[task][short]['metrics']['overall'])}")
+
+
+def _tasks_done(run: Path) -> list[str]:
+    """Tasks that were added after run.json was written."""
+    from janus_eval.store import read_json
+
+    results = run / "results.json"
+    return list(read_json(results).get("tasks", {})) if results.is_file() else []

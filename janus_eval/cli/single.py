@@ -1,0 +1,27 @@
+"""What ``ask`` and ``draw`` share: one model, one request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from janus_eval.errors import UserError
+from janus_eval.respond import checked
+from janus_eval.specs import contenders, parse_options
+from janus_eval.types import Capability, Failure, Request, Response
+
+
+def respond_once(
+    spec: str, request: Request, capability: Capability, options: Sequence[str], *, device: str, dtype: str
+) -> Response:
+    """Load the model and put the request to it. Raises UserError if it can't, or fails."""
+    [contender] = contenders([spec], parse_options(options, "--set"), device=device, dtype=dtype)
+    if capability not in contender.family.capabilities:
+        can = ", ".join(sorted(contender.family.capabilities)) or "nothing"
+        raise UserError(f"model {contender.spec.name!r} cannot {capability} (it can {can})")
+    model: Any = contender.load()
+    [outcome] = getattr(model, capability)([request])
+    outcome = checked(request, outcome)
+    if isinstance(outcome, Failure):
+        raise UserError(f"model {contender.spec.name!r} failed: {outcome.reason}")
+    return outcome

@@ -1,0 +1,111 @@
+"""Append-only JSON lines, each found again by its key. A torn last line, the mark of a killed run, is dropped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from janus_eval.disk import writing
+from janus_eval.errors import UserError
+
+Record: TypeAlias = dict[str, Any]
+
+
+def to_line(record: Mapping[str, Any]) -> bytes:
+    """One line of plain ASCII, whatever a prompt contained. Raises ValueError for NaN and infinities."""
+    return json.dumps(record, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+class Journal:
+    """A file of records. Memory holds keys and places only, so masks of thousands of pictures stay on disk.
+
+    Where two lines have one key the later one counts: a failed request that was asked again.
+    """
+
+    def __init__(self, path: Path, key: Callable[[Record], Hashable]) -> None:
+        self.path = path
+        self._key = key
+        self._places: dict[Hashable, tuple[int, int]] = {}
+        self.failures: set[Hashable] = set()
+        """Keys whose record tells of a failure."""
+        with writing(path):
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._size = self._read()
+            with writing(path):
+                os.ftruncate(self._file, self._size)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    def _read(self) -> int:
+        """Index all records; return where the last whole line ends."""
+        size, number, torn = 0, 0, None
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if torn is not None:
+                    raise UserError(f"{self.path}: line {torn} is damaged though others follow; choose another --out")
+                try:
+                    record = json.loads(line)
+                    key = self._key(record) if line.endswith(b"\n") else None
+                except (ValueError, KeyError, TypeError):
+                    key = None
+                if key is None:
+                    torn = number
+                    continue
+                self._note(key, record, (size, len(line)))
+                size += len(line)
+        return size
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, key: Hashable) -> Record | None:
+        place = self._places.get(key)
+        return None if place is None else self._at(place)
+
+    def __iter__(self) -> Iterator[Record]:
+        for place in self._places.values():
+            yield self._at(place)
+
+    def _at(self, place: tuple[int, int]) -> Record:
+        start, length = place
+        record: Record = json.loads(os.pread(self._file, length, start))
+        return record
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Add records and see them on the disk. Either all are added or, with the disk full, none."""
+        lines = [to_line(record) for record in records]
+        with writing(self.path):
+            try:
+                rest = memoryview(b"".join(lines))
+                start = self._size
+                while rest:
+                    written = os.pwrite(self._file, rest, start)
+                    start, rest = start + written, rest[written:]
+                os.fsync(self._file)
+            except OSError:
+                os.ftruncate(self._file, self._size)
+                raise
+        for record, line in zip(records, lines, strict=True):
+            self._note(self._key(record), record, (self._size, len(line)))
+            self._size += len(line)
+
+    def _note(self, key: Hashable, record: Record, place: tuple[int, int]) -> None:
+        self._places[key] = place
+        (self.failures.add if "failure" in record else self.failures.discard)(key)

@@ -1,0 +1,103 @@
+"""Progress on stderr: bars with rate and remaining time on a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+from typing import Protocol as Interface
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Advance = Callable[[int], None]
+PLAIN_EVERY = 30.0
+"""Seconds between plain lines."""
+
+
+class Display(Interface):
+    def bar(self, label: str, total: int) -> contextlib.AbstractContextManager[Advance]: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class Silent:
+    """For Python callers."""
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        yield lambda count: None
+
+    def note(self, text: str) -> None:
+        pass
+
+
+class Plain:
+    """For logs: a line when a stage begins, now and then, and when it ends."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        start = last = time.monotonic()
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done, last
+            done += count
+            now = time.monotonic()
+            if now - last >= PLAIN_EVERY and done < total:
+                last = now
+                rate = done / (now - start)
+                self.note(f"{label}: {done}/{total}, {rate:.1f}/s, {(total - done) / rate:.0f} s left")
+
+        yield advance
+        self.note(f"{label}: {done}/{total} in {time.monotonic() - start:.1f} s")
+
+    def note(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class Bars:
+    """For people. Rich is imported when the first bar is drawn."""
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        with self._progress() as progress:
+            task = progress.add_task(label, total=total)
+            yield lambda count: progress.advance(task, count)
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def _progress(self) -> Progress:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: Any) -> Text:
+                speed = task.finished_speed or task.speed
+                return Text(f"{speed:.1f}/s" if speed is not None else "-/s", style="cyan")
+
+        console = Console(stderr=True)
+        columns = [TextColumn("{task.description}"), MofNCompleteColumn(), Rate(), TimeRemainingColumn(compact=True)]
+        if console.width >= 70:
+            columns.insert(1, BarColumn(bar_width=None))
+        return Progress(*columns, console=console, expand=console.width >= 70, redirect_stdout=False)
+
+
+def display() -> Display:
+    """Bars on a terminal, plain lines elsewhere."""
+    return Bars() if sys.stderr.isatty() else Plain()

@@ -1,0 +1,216 @@
+"""A run: one model through ``respond -> observe -> score -> summarise``, in a folder that knows how to go on."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from janus_eval import fingerprint
+from janus_eval.errors import UserError
+from janus_eval.journal import Record
+from janus_eval.machine import machine, versions
+from janus_eval.observe import Instruments, Observer, observe
+from janus_eval.plan import Choice, Entry, asking
+from janus_eval.progress import Display
+from janus_eval.respond import respond
+from janus_eval.score import rows, score
+from janus_eval.store import SCHEMA, RunFolder, opened
+from janus_eval.summarise import described, summary, write_results
+from janus_eval.types import Capability, Sample
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is made. ``seed`` and ``limit`` belong to what it measures; the others must not move a number."""
+
+    seed: int = 0
+    limit: int | None = None
+    batch_size: int = 16
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A loaded model with its identity, as results.json names it."""
+
+    name: str
+    model: Any
+    capabilities: frozenset[Capability]
+    settings: Mapping[str, Any]
+    checkpoint: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "checkpoint": self.checkpoint,
+            "settings": dict(self.settings),
+            "dtype": self.dtype,
+            "weights": self.model.weights,
+            "capabilities": sorted(self.capabilities),
+        }
+
+
+class Part(NamedTuple):
+    """An entry with what this run adds to it."""
+
+    entry: Entry
+    observers: Sequence[Observer]
+    fingerprint: fingerprint.Fingerprint
+
+
+def run(
+    subject: Subject,
+    entries: Sequence[Entry],
+    path: Path,
+    options: Options,
+    *,
+    instruments: Instruments,
+    display: Display,
+) -> Path:
+    """Make or extend the run folder at ``path``; return it.
+
+    Raises UserError where the folder is in use, is none, or was made with something that moves numbers and differs.
+    """
+    able = [entry for entry in entries if entry.task.needs <= subject.capabilities]
+    skipped = {
+        entry.task.name: sorted(entry.task.needs - subject.capabilities) for entry in entries if entry not in able
+    }
+    for task, lacking in skipped.items():
+        display.note(f"{subject.name} cannot {' or '.join(lacking)}: {task} is left out")
+    if not able:
+        raise UserError(
+            f"model {subject.name!r} can do none of these tasks (it can {', '.join(sorted(subject.capabilities))})"
+        )
+    parts = [_part(entry, instruments, subject.identity, options.seed) for entry in able]
+    with opened(path, _header(subject, parts, options, skipped)) as folder:
+        _refuse_other(folder, subject.identity, options, parts)
+        for task in {part.entry.task.name: None for part in parts}:
+            folder.write_samples(task, {e.asking.digest: e.asking.samples for e in able if e.task.name == task})
+        respond(
+            folder,
+            subject.name,
+            subject.model,
+            able,
+            batch_size=options.batch_size,
+            retry_failed=options.retry_failed,
+            display=display,
+        )
+        _finish(folder, parts, instruments, options, display)
+    return path
+
+
+def rescore(
+    path: Path, chosen: Sequence[Choice], *, instruments: Instruments, options: Options, display: Display
+) -> None:
+    """Judge a run again under other protocols, from what it recorded; no model is asked.
+
+    Instruments are asked only for looks that the run does not hold. Raises UserError where a protocol asks something
+    that the run was not asked.
+    """
+    with opened(path) as folder:
+        identity, seed = folder.header["model"], folder.header["seed"]
+        parts = []
+        for task, protocol in chosen:
+            samples: Sequence[Sample] = folder.read_samples(task.name, fingerprint.digest(protocol.ask))
+            if not samples:
+                raise UserError(
+                    f"{path} was not asked what {task.name}/{protocol.name} asks; "
+                    f"run it: janus-eval run --task {task.name}/{protocol.name} ..."
+                )
+            entry = Entry(task, protocol, asking(task, protocol, samples, seed))
+            parts.append(_part(entry, instruments, identity, seed))
+        _finish(folder, parts, instruments, options, display)
+
+
+def _finish(
+    folder: RunFolder, parts: Sequence[Part], instruments: Instruments, options: Options, display: Display
+) -> None:
+    observe(
+        folder,
+        [part.entry for part in parts],
+        instruments,
+        batch_size=options.batch_size,
+        retry_failed=options.retry_failed,
+        display=display,
+    )
+    lines: dict[tuple[str, str], list[Record]] = {}
+    fresh: dict[str, dict[str, Any]] = {}
+    for entry, observers, prints in parts:
+        scored = score(folder, entry, observers)
+        lines[entry.task.name, entry.protocol.name] = rows(entry, scored)
+        fresh.setdefault(entry.task.name, {})[entry.protocol.name] = summary(entry, scored, prints)
+    folder.write_scores(lines)
+    write_results(folder, fresh)
+
+
+def _part(entry: Entry, instruments: Instruments, identity: Mapping[str, Any], seed: int) -> Part:
+    observers = instruments.observers(entry.protocol)
+    requests = (request for row in entry.asking.requests for request in row)
+    return Part(
+        entry,
+        observers,
+        {
+            "data": entry.asking.data,
+            "ask": fingerprint.ask_part(entry.protocol, seed, requests),
+            "observe": fingerprint.observe_part(observers),
+            "judge": fingerprint.digest(entry.protocol.judge),
+            "settings": fingerprint.settings_part(identity["settings"], identity["dtype"]),
+            "weights": identity["weights"],
+        },
+    )
+
+
+def _header(
+    subject: Subject, parts: Sequence[Part], options: Options, skipped: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """run.json, as the first to run here writes it."""
+    tasks: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        table = {"fingerprint": part.fingerprint, "asking": part.entry.asking.digest, **described(part.entry)}
+        tasks.setdefault(part.entry.task.name, {})[part.entry.protocol.name] = table
+    return {
+        "schema": SCHEMA,
+        "model": subject.identity,
+        "seed": options.seed,
+        "limit": options.limit,
+        "tasks": tasks,
+        "skipped": {task: list(lacking) for task, lacking in skipped.items()},
+        "batch_size": options.batch_size,
+        "device": subject.device,
+        "versions": versions(),
+        "machine": machine(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _refuse_other(folder: RunFolder, identity: Mapping[str, Any], options: Options, parts: Sequence[Part]) -> None:
+    """Raise UserError where this folder's numbers would come to stand on different ground."""
+    header = folder.header
+    for name, ours, theirs in (
+        ("seed", options.seed, header["seed"]),
+        ("limit", options.limit, header["limit"]),
+        (
+            "settings",
+            [identity["settings"], identity["dtype"]],
+            [header["model"]["settings"], header["model"]["dtype"]],
+        ),
+        ("weights", identity["weights"], header["model"]["weights"]),
+    ):
+        if ours != theirs:
+            raise UserError(f"{folder.path} was run with other {name} ({theirs}, now {ours}); choose another --out")
+    done = folder.results().get("tasks", {})
+    for entry, _, ours in parts:
+        task, protocol = entry.task.name, entry.protocol.name
+        # results.json speaks last: `score` may have judged anew since run.json was written.
+        stored = done.get(task, {}).get(protocol) or header["tasks"].get(task, {}).get(protocol)
+        differing = fingerprint.differences(ours, stored["fingerprint"]) if stored else []
+        if differing:
+            raise UserError(
+                f"{folder.path} was run with another {entry}: {', '.join(differing)} differ; choose another --out"
+            )
