@@ -16,6 +16,7 @@ REFERENCES: Mapping[str, str] = {
     "oracle": "ceiling: draws by parsing the prompt, answers by reading the picture",
     "blank": "floor: an empty picture, no answer",
 }
+REFERENCE_ORDER = tuple(REFERENCES)
 # Two numbers of a task can be compared when these parts of their fingerprints agree (settings and weights may differ).
 COMPARABLE = ("data", "ask", "observe", "judge")
 HEADLINE = "overall"
@@ -74,14 +75,13 @@ class Board:
 
 def build(runs: Sequence[Run]) -> Board:
     """The leaderboard of some runs: models in the order given, reference models below them."""
-    names = distinct_names(runs)
-    ordered = sorted(zip(runs, names, strict=True), key=lambda pair: pair[0].name in REFERENCES)
+    runs = sorted(runs, key=lambda run: REFERENCE_ORDER.index(run.name) if run.name in REFERENCES else -1)
     columns = _columns(runs)
     footnotes: list[str] = []
-    rows = [
-        Row(run, name, REFERENCES.get(run.name, ""), tuple(_cell(run, name, c, ordered[0][0], footnotes) for c in columns))
-        for run, name in ordered
-    ]
+    rows = []
+    for run, name in zip(runs, distinct_names(runs), strict=True):
+        cells = tuple(_cell(run, name, column, runs[0], footnotes) for column in columns)
+        rows.append(Row(run, name, REFERENCES.get(run.name, ""), cells))
     return Board(sentence(runs), columns, _with_best(rows, columns), tuple(footnotes))
 
 
@@ -127,7 +127,8 @@ def asked_for(run: Run) -> list[tuple[str, str]]:
     tasks = run.asked.get("tasks")
     if not isinstance(tasks, Mapping):
         return []
-    return [(str(task), str(name)) for task, names in tasks.items() if isinstance(names, Mapping | list) for name in names]
+    tables = {str(task): names for task, names in tasks.items() if isinstance(names, Mapping | list)}
+    return [(task, str(name)) for task, names in tables.items() for name in names]
 
 
 def scale_top(reach: float) -> float:
@@ -147,15 +148,28 @@ def _cell(run: Run, name: str, column: Column, first: Run, footnotes: list[str])
     result = run.results.get(column.task, {}).get(column.protocol)
     metric = headline(result) if result else None
     if result is None or metric is None:
-        return Cell(word="running" if not run.finished else "not run")
+        return Cell(word=_absent(run, column.task))
     notes = []
     if metric.failed or metric.value is None:
         notes.append(_note(footnotes, f"{name}, {column.name}: {_failures(run, column, metric)}"))
     differs = knobs_that_differ(result, first.results.get(column.task, {}).get(column.protocol))
     if differs:
-        notes.append(_note(footnotes, f"{name}, {column.name}: not comparable with the row on top, "
-                                      f"{listed(differs)} {'differs' if len(differs) == 1 else 'differ'}"))
+        notes.append(
+            _note(
+                footnotes,
+                f"{name}, {column.name}: not comparable with the row on top, "
+                f"{listed(differs)} {'differs' if len(differs) == 1 else 'differ'}",
+            )
+        )
     return Cell(metric, "" if metric.value is not None else "no score", tuple(notes))
+
+
+def _absent(run: Run, task: str) -> str:
+    skipped = run.asked.get("skipped")
+    lacking = skipped.get(task) if isinstance(skipped, Mapping) else None
+    if isinstance(lacking, list) and lacking:
+        return f"cannot {line(' or '.join(map(str, lacking)), 30)}"
+    return "not run" if run.finished else "running"
 
 
 def _note(footnotes: list[str], text: str) -> int:
@@ -165,10 +179,14 @@ def _note(footnotes: list[str], text: str) -> int:
 
 def _failures(run: Run, column: Column, metric: MetricRecord) -> str:
     result = _result(run, column)
-    reasons = (Counter(result.troubles) if result and result.troubles else
-               unscored(run.scores.get((column.task, column.protocol), ()))).most_common(3)
+    reasons = (
+        Counter(result.troubles)
+        if result and result.troubles
+        else unscored(run.scores.get((column.task, column.protocol), ()))
+    ).most_common(3)
     why = "; ".join(f"{line(reason)} ({n})" if len(reasons) > 1 else line(reason) for reason, n in reasons)
-    head = f"{metric.failed:,} failed, {metric.n:,} scored" if metric.n else f"all {metric.failed:,} failed, none scored"
+    whole = f"all {metric.failed:,} failed, none scored"
+    head = f"{metric.failed:,} failed, {metric.n:,} scored" if metric.n else whole
     return f"{head}: {why}" if why else head
 
 
@@ -188,16 +206,24 @@ def _with_best(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Row, ...
             for r, row in enumerate(rows)
             if not row.role and (m := row.cells[c].metric) and m.low is not None and m.high is not None
         ]
-        base = _result(rows[rivals[0][2]].run, columns[c]) if rivals else None
-        rivals = [x for x in rivals if base and (own := _result(rows[x[2]].run, columns[c])) and not knobs_that_differ(own, base)]
+        # A number that a footnote calls not comparable is no rival.
+        results = [_result(rows[r].run, columns[c]) for _, _, r in rivals]
+        rivals = [
+            rival
+            for rival, result in zip(rivals, results, strict=True)
+            if result and not knobs_that_differ(result, results[0])
+        ]
         if len(rivals) > 1:
             top = max(rivals)
             if all(top[0] > high for low, high, r in rivals if r != top[2]):
                 best.add((top[2], c))
     return tuple(
-        Row(row.run, row.name, row.role, tuple(
-            Cell(cell.metric, cell.word, cell.notes, (r, c) in best) for c, cell in enumerate(row.cells)
-        ))
+        Row(
+            row.run,
+            row.name,
+            row.role,
+            tuple(Cell(cell.metric, cell.word, cell.notes, (r, c) in best) for c, cell in enumerate(row.cells)),
+        )
         for r, row in enumerate(rows)
     )
 
@@ -235,31 +261,38 @@ def sentence(runs: Sequence[Run]) -> str:
     requests = sum(len(run.responses) for run in runs)
     failed = sum(len(run.troubles) for run in runs)
     day = when(runs)
+    several = len(runs) > 1
     text = (
-        f"{_named(distinct_names(runs), 'model')} on {count(len(tasks), 'task')}"
-        f"{', ' + day if day else ''}: {count(samples, 'sample')}{' each' if len(runs) > 1 else ''}, {count(requests, 'request')}{' in all' if len(runs) > 1 else ''}, "
+        f"{_named(distinct_names(runs))} on {count(len(tasks), 'task')}{', ' + day if day else ''}: "
+        f"{count(samples, 'sample')}{' each' if several else ''}, "
+        f"{count(requests, 'request')}{' in all' if several else ''}, "
         f"{count(failed, 'failure') if failed else 'no failures'}."
     )
     return " ".join([text, *states(runs)])
 
 
-def _named(names: Sequence[str], noun: str) -> str:
-    return line(names[0], 60) if len(names) == 1 else (
-        f"{count(len(names), noun)} ({listed([line(n, 40) for n in names])})" if len(names) <= 5 else count(len(names), noun)
-    )
+def _named(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return line(names[0], 60)
+    models = count(len(names), "model")
+    return f"{models} ({listed([line(n, 40) for n in names])})" if len(names) <= 5 else models
 
 
 def states(runs: Sequence[Run]) -> list[str]:
     """A sentence for each run that is not whole, saying what to do next."""
     said = []
     for run, name in zip(runs, distinct_names(runs), strict=True):
-        recorded = [r for r in run.responses.values()]
+        recorded = list(run.responses.values())
         if not run.finished:
-            said.append(f"{name} is half-written ({count(len(recorded), 'response')} so far): the same `janus-eval run` "
-                        "command goes on where it stopped.")
+            so_far = count(len(recorded), "response")
+            said.append(
+                f"{name} is half-written ({so_far} so far): the same `janus-eval run` command goes on where it stopped."
+            )
         elif recorded and all(r.failure is not None for r in recorded):
-            said.append(f"{name} has failures only: every one of its {count(len(recorded), 'request')} failed, "
-                        "so there is nothing to score.")
+            said.append(
+                f"{name} has failures only: every one of its {count(len(recorded), 'request')} failed, "
+                "so there is nothing to score."
+            )
         if run.unreadable:
             said.append(f"{name} is damaged: {listed(run.unreadable)}; what could be read is shown.")
     return said

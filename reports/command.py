@@ -45,8 +45,10 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
             continue
         inside = sorted(p for p in path.iterdir() if _is_run(p)) if path.is_dir() else []
         if not inside:
-            raise UserError(f"{path}: {'no run in this folder' if path.is_dir() else 'no such folder'}; "
-                            "give folders that `janus-eval run` wrote")
+            raise UserError(
+                f"{path}: {'no run in this folder' if path.is_dir() else 'no such folder'}; "
+                "give folders that `janus-eval run` wrote"
+            )
         found += inside
     return list({path.resolve(): path for path in found}.values())
 

@@ -6,7 +6,7 @@ light, dark and print.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -16,6 +16,7 @@ from janus_eval.reports.wording import clean, interval, number
 
 WHISKER = (116, 16)
 CURVE = (560, 300)
+PAD = 16
 MARGIN = (44, 14, 118, 40)  # left, top, right (for the lines' names), bottom
 
 
@@ -59,7 +60,7 @@ def curves(lines: Sequence[Line], low: float, high: float, x_label: str, y_label
     inner = width - left - right
 
     def at_x(x: float) -> float:
-        return left + inner * ((x - xs[0]) / (xs[-1] - xs[0]) if xs[-1] > xs[0] else 0.5)
+        return left + PAD + (inner - 2 * PAD) * ((x - xs[0]) / (xs[-1] - xs[0]) if xs[-1] > xs[0] else 0.5)
 
     def at_y(y: float) -> float:
         return top + (height - top - bottom) * (1 - (min(max(y, low), high) - low) / (high - low))
@@ -67,13 +68,18 @@ def curves(lines: Sequence[Line], low: float, high: float, x_label: str, y_label
     parts = []
     for k in range(5):
         y = low + (high - low) * k / 4
-        parts.append(f'<line class="grid" x1="{left}" x2="{left + inner}" y1="{at_y(y):.1f}" y2="{at_y(y):.1f}"/>'
-                     f'<text x="{left - 8}" y="{at_y(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{left + inner}" y1="{at_y(y):.1f}" y2="{at_y(y):.1f}"/>'
+            f'<text x="{left - 8}" y="{at_y(y) + 4:.1f}" text-anchor="end">{y:g}</text>'
+        )
     for x in xs:
-        parts.append(f'<line class="tick" x1="{at_x(x):.1f}" x2="{at_x(x):.1f}" y1="{height - bottom}" '
-                     f'y2="{height - bottom + 5}"/><text x="{at_x(x):.1f}" y="{height - bottom + 19}" '
-                     f'text-anchor="middle">{x:g}</text>')
-    parts.append(f'<text class="axis" x="{left + inner / 2:.0f}" y="{height - 4}" text-anchor="middle">{escape(x_label)}</text>')
+        parts.append(
+            f'<line class="tick" x1="{at_x(x):.1f}" x2="{at_x(x):.1f}" y1="{height - bottom}" '
+            f'y2="{height - bottom + 5}"/><text x="{at_x(x):.1f}" y="{height - bottom + 19}" '
+            f'text-anchor="middle">{x:g}</text>'
+        )
+    middle = f'x="{left + inner / 2:.0f}" y="{height - 4}" text-anchor="middle"'
+    parts.append(f'<text class="axis" {middle}>{escape(x_label)}</text>')
     ends: list[tuple[float, Line]] = []
     for n, line in enumerate(lines):
         # Neighbouring lines stand a little apart, so that equal values do not hide each other's whiskers.
@@ -84,19 +90,23 @@ def curves(lines: Sequence[Line], low: float, high: float, x_label: str, y_label
             ends.append((at_y(drawn[-1][1].value or 0.0), line))
     parts.extend(_names(ends, left + inner + 14))
     title = f"{y_label} by {x_label}"
-    return Markup(f'<svg class="curve" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
-                  f'{"".join(parts)}</svg>')
+    return Markup(
+        f'<svg class="curve" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}</svg>"
+    )
 
 
-def _points(drawn: Sequence[tuple[float, MetricRecord]], at_y: object) -> list[str]:
-    assert callable(at_y)
-    path = " ".join(f"{x:.1f},{at_y(m.value):.1f}" for x, m in drawn)
+def _points(drawn: Sequence[tuple[float, MetricRecord]], at_y: Callable[[float], float]) -> list[str]:
+    path = " ".join(f"{x:.1f},{at_y(m.value or 0.0):.1f}" for x, m in drawn)
     parts = [f'<polyline class="line" points="{path}"/>']
     for x, m in drawn:
         if m.low is not None and m.high is not None:
-            parts.append(f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{at_y(m.low):.1f}" y2="{at_y(m.high):.1f}"/>')
-        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{at_y(m.value):.1f}" r="4"><title>'
-                     f'{number(m.value, m.unit)} ({interval(m.low, m.high, m.unit)}), n = {m.n}</title></circle>')
+            ends = f'y1="{at_y(m.low):.1f}" y2="{at_y(m.high):.1f}"'
+            parts.append(f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
+        parts.append(
+            f'<circle class="dot" cx="{x:.1f}" cy="{at_y(m.value or 0.0):.1f}" r="4"><title>'
+            f"{number(m.value, m.unit)} ({interval(m.low, m.high, m.unit)}), n = {m.n}</title></circle>"
+        )
     return parts
 
 
@@ -107,6 +117,8 @@ def _names(ends: Sequence[tuple[float, Line]], x: float) -> list[str]:
     for y, line in sorted(ends, key=lambda end: end[0]):
         free = max(y + 4, free + 16)
         name = clean(line.name)
-        parts.append(f'<text class="name {line.series}" x="{x:.0f}" y="{free:.1f}">'
-                     f'{escape(name if len(name) <= 16 else name[:15] + "…")}</text>')
+        parts.append(
+            f'<text class="name {line.series}" x="{x:.0f}" y="{free:.1f}">'
+            f"{escape(name if len(name) <= 16 else name[:15] + '…')}</text>"
+        )
     return parts

@@ -1,7 +1,7 @@
 """What is shown of the single answers: pictures beside their prompts and verdicts, questions beside their answers.
 
-A page shows the first groups of every category in the benchmark's own order, right or wrong, so that what is seen was
-chosen by nobody; how many there are in all stands beside it.
+A page shows a few groups of every category, evenly spaced through the benchmark's own order, right or wrong, so that
+what is seen was chosen by nobody; how many there are in all stands beside it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from PIL import Image
 
 from janus_eval.pictures import Picture, PictureError
 from janus_eval.reports.records import ResponseRecord, Run, SampleRecord, ScoreRecord
-from janus_eval.reports.wording import clip, line, plain
+from janus_eval.reports.wording import clip, count, line, plain
+
+_T = TypeVar("_T")
 
 GROUPS = 4  # of a category
 TURNS = 8  # samples of a group: MMBench has up to four rotations
@@ -105,13 +107,21 @@ def shelves(runs: Sequence[Run], task: str, protocol: str, budget: Budget) -> li
     found = []
     for category, groups in list(by_category.items())[:CATEGORIES]:
         cards = [
-            _card(runs, task, members[:TURNS], scores, owner[members[0].id], budget)
-            for members in list(groups.values())[:GROUPS]
+            _card(runs, task, members[:TURNS], scores, owner=owner[members[0].id], budget=budget)
+            for members in spaced(list(groups.values()), GROUPS)
         ]
         ids = {sample.id for members in groups.values() for sample in members}
-        tallies = [_tally(s for (sample, _), s in table.items() if sample in ids) for table in scores]
+        noun = "picture" if any(card.drawn for card in cards) else "answer"
+        tallies = [_tally((s for (sample, _), s in table.items() if sample in ids), noun) for table in scores]
         found.append(Shelf(line(category or "all", 60), cards, len(groups), tallies))
     return found
+
+
+def spaced(items: Sequence[_T], number: int) -> list[_T]:
+    """At most ``number`` of the items, evenly spaced, the first among them."""
+    if len(items) <= number:
+        return list(items)
+    return [items[k * len(items) // number] for k in range(number)]
 
 
 def _asked(runs: Sequence[Run], task: str, scores: Sequence[Mapping[tuple[str, int], ScoreRecord]]) -> set[str]:
@@ -120,7 +130,7 @@ def _asked(runs: Sequence[Run], task: str, scores: Sequence[Mapping[tuple[str, i
     return judged or {key.sample for run in runs for key in run.responses if key.task == task}
 
 
-def _tally(scores: Iterable[ScoreRecord]) -> str:
+def _tally(scores: Iterable[ScoreRecord], noun: str) -> str:
     rows = list(scores)
     whole = [s for s in rows if s.value is not None]
     if not rows:
@@ -128,8 +138,8 @@ def _tally(scores: Iterable[ScoreRecord]) -> str:
     if not whole:
         return f"none of {len(rows):,} scored"
     if all(s.value in (0.0, 1.0) for s in whole):
-        return f"{sum(s.value == 1.0 for s in whole):,} of {len(rows):,} right"
-    return f"mean {sum(s.value or 0.0 for s in whole) / len(whole):.2f} over {len(whole):,}"
+        return f"{sum(s.value == 1.0 for s in whole):,} of {count(len(rows), noun)} right"
+    return f"mean {sum(s.value or 0.0 for s in whole) / len(whole):.2f} over {count(len(whole), noun)}"
 
 
 def _card(
@@ -137,6 +147,7 @@ def _card(
     task: str,
     members: Sequence[SampleRecord],
     scores: Sequence[Mapping[tuple[str, int], ScoreRecord]],
+    *,
     owner: Run,
     budget: Budget,
 ) -> Card:
@@ -147,14 +158,16 @@ def _card(
     card = Card(line(first.id, 60), clip(prompt, 600))
     seen = first.metadata.get("seen")
     card.seen = {True: "seen in training", False: "unseen in training"}.get(seen, "") if isinstance(seen, bool) else ""
-    card.images = [_tile(owner, path, None, None, budget) for path in list(first.images)[:IMAGES]]
+    card.images = [_tile(owner, path, None, None, budget=budget) for path in list(first.images)[:IMAGES]]
     draws = any(r.image is not None for rows in replies for r in rows.values())
     if not draws:
         card.expected = [_expected(sample) for sample in members]
     for run, rows, table in zip(runs, replies, scores, strict=True):
         if draws:
             drawn = sorted(rows.items())[:IMAGES]
-            card.drawn.append([_tile(run, r.image, r, table.get(key), budget, members) for key, r in drawn])
+            card.drawn.append(
+                [_tile(run, r.image, r, table.get(key), budget=budget, members=members) for key, r in drawn]
+            )
         else:
             card.answers.append([_answer(rows.get((s.id, 0)), table.get((s.id, 0))) for s in members])
     return card
@@ -201,6 +214,7 @@ def _tile(
     path: str | None,
     response: ResponseRecord | None,
     score: ScoreRecord | None,
+    *,
     budget: Budget,
     members: Sequence[SampleRecord] = (),
 ) -> Tile:

@@ -7,6 +7,7 @@ them, ``claims.json`` what the announcement of Janus-Pro claims. Nothing here wa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,9 @@ RANGES: Mapping[LedgerUnit, tuple[float, float]] = {
     "fid": (0.0, 1000.0),
     "clip_x100": (0.0, 100.0),
 }
+
+FILES = ("published.json", "published_notes.json", "claims.json")
+SIZE = re.compile(r"\d+(\.\d+)?B\b")
 
 
 class _Record(BaseModel):
@@ -98,13 +102,15 @@ class Figure(_Record):
         """System and variant as one name, ``Janus-Pro-7B`` where the variant is a size."""
         if not self.variant:
             return self.system
-        joined = "-" if self.variant[0].isdigit() and self.variant.endswith("B") and " " not in self.variant else " "
-        return f"{self.system}{joined}{self.variant}"
+        return f"{self.system}{'-' if SIZE.match(self.variant) else ' '}{self.variant}"
 
     @property
-    def rerun(self) -> bool:
-        """Measured by somebody other than the authors of the system, or by them outside the paper."""
-        return any(word in f"{self.variant} {self.source.as_reported_in}" for word in ("re-run", "reproduction", "github.com/"))
+    def rerun(self) -> str:
+        """Who measured it where that is not the paper that presents the system; empty for a paper's own table."""
+        if "by the Janus authors" in (self.variant or ""):
+            return "its authors, outside the paper"
+        told = f"{self.variant} {self.source.as_reported_in}"
+        return "re-run by others" if any(word in told for word in ("re-run", "reproduction", "github.com/")) else ""
 
 
 class Match(_Record):
@@ -174,15 +180,19 @@ def parse(figures: Iterable[Any], notes: Iterable[Any], claims: Iterable[Any]) -
     for i, figure in enumerate(ledger.figures):
         first = seen.setdefault(figure.key, i)
         if first != i:
-            raise UserError(f"ledger of published figures: figure {i} ({figure.name}, {figure.benchmark} "
-                            f"{figure.metric}) repeats figure {first}; drop one of them")
+            raise UserError(
+                f"ledger of published figures: figure {i} ({figure.name}, {figure.benchmark} "
+                f"{figure.metric}) repeats figure {first}; drop one of them"
+            )
         unit = units.setdefault((figure.benchmark, figure.metric), figure.unit)
         if unit != figure.unit:
-            raise UserError(f"ledger of published figures: figure {i} gives {figure.benchmark} {figure.metric} in "
-                            f"{figure.unit}, an earlier one in {unit}; bring them to one unit")
+            raise UserError(
+                f"ledger of published figures: figure {i} gives {figure.benchmark} {figure.metric} in "
+                f"{figure.unit}, an earlier one in {unit}; bring them to one unit"
+            )
     for i, note in enumerate(ledger.notes):
         if not note.match.model_fields_set or not any(note.match(figure) for figure in ledger.figures):
-            raise UserError(f"ledger of published figures: note {i} matches no figure; mend its \"match\"")
+            raise UserError(f'ledger of published figures: note {i} matches no figure; mend its "match"')
     return ledger
 
 
@@ -199,13 +209,11 @@ def _checked(kind: type[_R], row: Any, where: str) -> _R:
 def load() -> Ledger:
     """The ledger that ships with the package, checked."""
     folder = files("janus_eval.reports") / "published"
-    raw = [json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("published", "published_notes", "claims")]
-    return parse(*raw)
+    figures, notes, claims = (json.loads((folder / name).read_text("utf-8")) for name in FILES)
+    return parse(figures, notes, claims)
 
 
-def published(
-    benchmark: str | None = None, system: str | None = None, metric: str | None = None
-) -> tuple[Figure, ...]:
+def published(benchmark: str | None = None, system: str | None = None, metric: str | None = None) -> tuple[Figure, ...]:
     """The shipped figures of a benchmark, a system and a metric."""
     return load().published(benchmark, system, metric)
 

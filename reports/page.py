@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from janus_eval.reports.records import Run
 from janus_eval.reports.wording import count, interval, line, listed, number
 
 NAME = "report.html"
+SCALE = "Dot: the value; bar: the interval, on the column's scale."
 # The real benchmarks of the published tables; anything else, the shapes world above all, is other data.
 PUBLISHED_TASKS = ("mmbench", "geneval", "dpg")
 
@@ -43,22 +43,29 @@ def render(runs: Sequence[Run]) -> str:
     budget = Budget()
     views = [sections.task_view(board, index, budget) for index in range(len(board.columns))]
     failures, failure_count = sections.failures(board)
-    return _environment().get_template("page.html").render(
-        title=title(board),
-        board=board,
-        states=states(runs),
-        views=views,
-        opening=sections.first_pictures(views),
-        classes=sections.series(board),
-        names=[row.name for row in board.rows],
-        reading=INTERVALS + " Dot: the value; bar: the interval, on the column's scale." + (BEST if board.has_best else ""),
-        failures=failures,
-        failure_count=failure_count,
-        knobs=sections.compare([row.run.asked for row in board.rows]),
-        published=quoted.tables(ledger.load()),
-        comparable=comparable(board),
-        version=version("janus-eval"),
-        folders=line(listed([str(run.path) for run in runs]), 300) if len(runs) <= 3 else count(len(runs), "run folder"),
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=title(board),
+            board=board,
+            states=states(runs),
+            views=views,
+            opening=sections.first_pictures(views),
+            classes=sections.series(board),
+            names=[row.name for row in board.rows],
+            reading=f"{INTERVALS} {SCALE}{BEST if board.has_best else ''}",
+            failures=failures,
+            failure_count=failure_count,
+            # The protocols in "tasks" stand in their own sections.
+            knobs=sections.compare([{k: v for k, v in row.run.asked.items() if k != "tasks"} for row in board.rows]),
+            published=quoted.tables(ledger.load()),
+            comparable=comparable(board),
+            version=version("janus-eval"),
+            folders=line(listed([str(run.path) for run in runs]), 300)
+            if 0 < len(runs) <= 3
+            else count(len(runs), "run"),
+        )
     )
 
 
@@ -76,10 +83,12 @@ def comparable(board: Board) -> str:
     other = [c.task for c in board.columns if c.task not in PUBLISHED_TASKS]
     text = "These values were printed elsewhere, on the benchmarks' own data, by the sources named in each row."
     if other:
-        text += (" The tasks whose names start with shapes- ask other prompts and questions of another world: "
-                 "their numbers are not comparable with these, however alike the scale looks."
-                 if all(t.startswith("shapes-") for t in other) else
-                 f" They are not comparable with the numbers of {listed(other)}, which run on other data.")
+        text += (
+            " The shapes tasks ask other prompts and questions of another world: "
+            "their numbers are not comparable with these, however alike the scale looks."
+            if all(t.startswith("shapes-") for t in other)
+            else f" They are not comparable with the numbers of {listed(other)}, which run on other data."
+        )
     if real:
         text += f" {listed(real)} runs on a benchmark of this list; read the caveats before comparing."
     return text
@@ -105,6 +114,6 @@ def _save(page: Path, text: str) -> None:
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, "utf-8")
-        os.replace(part, page)
+        part.replace(page)
     except OSError as error:
         raise UserError(f"{page}: cannot be written ({error.strerror}); give another folder with --out") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from markupsafe import Markup
 
@@ -25,7 +25,7 @@ class QuotedRow(NamedTuple):
     value: str
     plot: Markup
     sources: Sequence[Source]
-    rerun: bool
+    rerun: str
     notes: Sequence[int]
 
 
@@ -49,15 +49,16 @@ def tables(ledger: Ledger) -> list[QuotedTable]:
 
 def _table(ledger: Ledger, benchmark: str, metric: str, task: str) -> QuotedTable:
     figures = ledger.published(benchmark=benchmark, metric=metric)
-    merged: dict[tuple[str, float, bool], list[Figure]] = {}
+    merged: dict[tuple[str, float, str], list[Figure]] = {}
     for figure in figures:
         merged.setdefault((figure.name, figure.value, figure.rerun), []).append(figure)
     ordered = sorted(merged.values(), key=lambda same: (-same[0].value, same[0].name))
     notes: list[str] = []
-    main, others = [], []
+    main: list[QuotedRow] = []
+    others: list[QuotedRow] = []
     for same in ordered:
         near = any(f.source.arxiv == JANUS_PRO for f in same) or (
-            same[0].system.startswith("Janus") and "ablation" not in same[0].system
+            same[0].system.startswith("Janus") and "ablation" not in same[0].name
         )
         (main if near else others).append(_row(same, ledger, notes))
     return QuotedTable(benchmark, figures[0].unit, f"published-{task}", main, others, notes, ledger.caveats(task))
@@ -70,11 +71,18 @@ def _row(same: Sequence[Figure], ledger: Ledger, notes: list[str]) -> QuotedRow:
         if text not in notes:
             notes.append(text)
         numbers.append(notes.index(text) + 1)
-    unit = "percent" if first.unit == "percent" else "fraction"
+    unit: Literal["fraction", "percent"] = "percent" if first.unit == "percent" else "fraction"
     metric = MetricRecord(value=first.value, unit=unit, n=0)
     low, high = (0.0, 100.0) if unit == "percent" else (0.0, 1.0)
     # As printed: MMBench has one decimal, DPG-Bench two, and re-runs sometimes four.
-    value = f"{first.value:g}" if len(f"{first.value:g}") > len(number(first.value, unit)) else number(first.value, unit)
+    value = max(number(first.value, unit), f"{first.value:g}", key=len)
     params = ", ".join(dict.fromkeys(f.params for f in same if f.params))
-    return QuotedRow(first.name, params, value, whisker(metric, low, high, "sr", hollow=True),
-                     [f.source for f in same], first.rerun, numbers)
+    return QuotedRow(
+        first.name,
+        params,
+        value,
+        whisker(metric, low, high, "sr", hollow=True),
+        [f.source for f in same],
+        first.rerun,
+        numbers,
+    )

@@ -87,11 +87,11 @@ class ResultRecord(_Record):
 
 
 class Key(NamedTuple):
-    """A request: the ``index``-th of a sample of a task. ``id`` tells apart what several protocols asked."""
+    """A request: number ``k`` of a sample of a task. ``id`` tells apart what several protocols asked."""
 
     task: str
     sample: str
-    index: int
+    k: int
     id: str = ""
 
 
@@ -157,16 +157,20 @@ class Run:
 def read(path: Path) -> Run:
     """Read a run folder. Raises UserError where there is none, or one of another schema."""
     if not (path / "run.json").is_file() and not (path / "results.json").is_file():
-        raise UserError(f"{path}: not a run folder (neither run.json nor results.json in it); "
-                        "give a folder that `janus-eval run` wrote, such as DIR/MODEL")
+        raise UserError(
+            f"{path}: not a run folder (neither run.json nor results.json in it); "
+            "give a folder that `janus-eval run` wrote, such as DIR/MODEL"
+        )
     asked = _object(path / "run.json")
     results = _object(path / "results.json")
     for name, found in (("run.json", asked.get("schema", SCHEMA)), ("results.json", results.get("schema", SCHEMA))):
         if found != SCHEMA:
-            raise UserError(f"{path / name}: schema {found!r}, this version reads {SCHEMA}; "
-                            "report with the version that wrote it")
+            raise UserError(
+                f"{path / name}: schema {found!r}, this version reads {SCHEMA}; report with the version that wrote it"
+            )
     tally: list[str] = []
-    responses = {Key(r.task, r.sample, r.index, r.id): r for r in _lines(ResponseRecord, path / "responses.jsonl", tally)}
+    replies = _lines(ResponseRecord, path / "responses.jsonl", tally)
+    responses = {Key(r.task, r.sample, r.index, r.id): r for r in replies}
     scores: dict[tuple[str, str], dict[tuple[str, int], ScoreRecord]] = {}
     for score in _lines(ScoreRecord, path / "scores.jsonl", tally):
         scores.setdefault((score.task, score.protocol), {})[score.sample, score.index] = score

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from janus_eval.reports.board import HEADLINE, SCALES, Board, Column, scale_top
 from janus_eval.reports.figures import Line, curves, whisker
 from janus_eval.reports.galleries import Budget, Shelf, shelves
-from janus_eval.reports.records import MetricRecord, ResultRecord, Run
+from janus_eval.reports.records import MetricRecord, ResultRecord
 from janus_eval.reports.wording import interval, line, number, plain
 
 # Words for metrics whose names are short; any other name speaks for itself.
@@ -107,10 +107,11 @@ def task_view(board: Board, index: int, budget: Budget) -> TaskView:
         title=_protocol(results, "title"),
         note=_protocol(results, "note"),
         metrics=_metric_rows(results, classes, column, {name for family in families.values() for name in family}),
-        curves=[_curve(board, results, classes, column, words, sizes) for words, sizes in families.items()],
+        curves=[_curve(board, results, classes, column, words=words, sizes=sizes) for words, sizes in families.items()],
         shelves=shelves(runs, column.task, column.protocol, budget),
-        protocol=compare([{k: v for k, v in result.protocol.items() if k in KNOB_TABLES} if result else {}
-                          for result in results]),
+        protocol=compare(
+            [{k: v for k, v in result.protocol.items() if k in KNOB_TABLES} if result else {} for result in results]
+        ),
         fingerprint=compare([result.fingerprint if result else {} for result in results]),
     )
 
@@ -136,8 +137,12 @@ def _metric_rows(
 def _measured(metric: MetricRecord, column: Column, cls: str) -> Measured:
     low, high = scale(metric, column)
     n = f"n = {metric.n:,}" + (f", {metric.failed:,} failed" if metric.failed else "")
-    return Measured(number(metric.value, metric.unit), interval(metric.low, metric.high, metric.unit),
-                    whisker(metric, low, high, cls), n)
+    return Measured(
+        number(metric.value, metric.unit),
+        interval(metric.low, metric.high, metric.unit),
+        whisker(metric, low, high, cls),
+        n,
+    )
 
 
 def scale(metric: MetricRecord, column: Column) -> tuple[float, float]:
@@ -164,21 +169,29 @@ def _curve(
     results: Sequence[ResultRecord | None],
     classes: Sequence[str],
     column: Column,
+    *,
     words: str,
     sizes: Mapping[str, float],
 ) -> Curve:
     lines = [
-        Line(row.name, cls, sorted(
-            ((size, result.metrics[name]) for name, size in sizes.items() if name in result.metrics), key=lambda p: p[0]
-        ))
+        Line(
+            row.name,
+            cls,
+            sorted(
+                ((size, result.metrics[name]) for name, size in sizes.items() if name in result.metrics),
+                key=lambda p: p[0],
+            ),
+        )
         for row, result, cls in zip(board.rows, results, classes, strict=True)
         if result
     ]
     what, height, _ = words.partition("height")
     axis = "height of the letters in pixels" if height else words or "size"
     title = f"{what.strip() or column.task} by {axis}"
-    caption = (f"{column.unit.capitalize()} right, with 95% intervals, from {min(sizes.values()):g} to "
-               f"{max(sizes.values()):g}. Models stand a little apart where they share a size.")
+    caption = (
+        f"{column.unit.capitalize()} right, with 95% intervals, from {min(sizes.values()):g} to "
+        f"{max(sizes.values()):g}. Models stand a little apart where they share a size."
+    )
     return Curve(title, curves(lines, column.low, column.high, axis, title), caption)
 
 
@@ -213,8 +226,13 @@ def failures(board: Board) -> tuple[list[FailureRow], int]:
     for row in board.rows:
         total += len(row.run.troubles)
         rows += [
-            FailureRow(row.name, line(t.key.task, 60), line(f"{t.key.sample} · {t.key.index}", 80), line(t.stage, 60),
-                       line(t.reason, 300))
+            FailureRow(
+                row.name,
+                line(t.key.task, 60),
+                line(f"{t.key.sample} · {t.key.k}", 80),
+                line(t.stage, 60),
+                line(t.reason, 300),
+            )
             for t in row.run.troubles[: max(1, FAILURES // len(board.rows))]
         ]
     return rows, total
@@ -223,4 +241,3 @@ def failures(board: Board) -> tuple[list[FailureRow], int]:
 def first_pictures(views: Sequence[TaskView]) -> TaskView | None:
     """The task whose pictures open the page: the first that draws."""
     return next((v for v in views if any(card.drawn for shelf in v.shelves for card in shelf.cards)), None)
-

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 COLOURS = {"red": "#d62728", "green": "#2ca02c", "blue": "#1f77b4", "yellow": "#e6c700", "purple": "#8e44ad"}
 SHAPES = ("circle", "square", "triangle")
 CATEGORIES = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
+OUT_OF_MEMORY = "out of memory on a batch of one"
 TITLES = {
     "shapes-mmbench": "Shapes MMBench: multiple choice, circular",
     "shapes-geneval": "Shapes GenEval: objects, counts, colours, positions",
@@ -61,17 +62,39 @@ class Builder:
 
     def respond(self, task: str, sample: str, index: int, prompt: str, **came: Any) -> None:
         kind = "drawing" if "image" in came else "question"
-        self.responses.append({
-            "task": task, "sample": sample, "index": index, "id": f"{len(self.responses):016x}", "kind": kind,
-            "prompt": prompt, "input_tokens": 20, "output_tokens": 4, "finish": "stop", **came,
-        })
+        self.responses.append(
+            {
+                "task": task,
+                "sample": sample,
+                "index": index,
+                "id": f"{len(self.responses):016x}",
+                "kind": kind,
+                "prompt": prompt,
+                "input_tokens": 20,
+                "output_tokens": 4,
+                "finish": "stop",
+                **came,
+            }
+        )
 
     def judge(self, task: str, protocol: str, sample: Row, index: int, value: float | None, **more: Any) -> None:
-        self.scores.append({
-            "task": task, "protocol": protocol, "sample": sample["id"], "index": index, "group": sample["group"],
-            "category": sample["category"], "id": self.responses[-1]["id"], "value": value, "extracted": None, "reason": "", "parts": {},
-            "failed": value is None, **more,
-        })
+        self.scores.append(
+            {
+                "task": task,
+                "protocol": protocol,
+                "sample": sample["id"],
+                "index": index,
+                "group": sample["group"],
+                "category": sample["category"],
+                "id": self.responses[-1]["id"],
+                "value": value,
+                "extracted": None,
+                "reason": "",
+                "parts": {},
+                "failed": value is None,
+                **more,
+            }
+        )
 
     def sample(self, task: str, **row: Any) -> Row:
         whole = {"target": {}, "metadata": {}, "images": [], "inputs": {}, "group": row["id"], **row}
@@ -87,8 +110,14 @@ class Builder:
         p, n = sum(values) / len(values), len(values)
         scale, centre = 1 + 3.84 / n, p + 1.92 / n
         half = 1.96 * math.sqrt(p * (1 - p) / n + 0.96 / n / n)
-        return {"value": p * top, "low": max(0.0, (centre - half) / scale) * top,
-                "high": min(1.0, (centre + half) / scale) * top, "unit": unit, "n": n, "failed": failed}
+        return {
+            "value": p * top,
+            "low": max(0.0, (centre - half) / scale) * top,
+            "high": min(1.0, (centre + half) / scale) * top,
+            "unit": unit,
+            "n": n,
+            "failed": failed,
+        }
 
     def summarise(self, task: str, protocol: str, unit: str = "fraction", by: str = "", sized: bool = False) -> None:
         scores = [s for s in self.scores if s["task"] == task]
@@ -106,18 +135,29 @@ class Builder:
         self.results.setdefault(task, {})[protocol] = {
             "fingerprint": {**hashes, "weights": f"weights of {self.name}"},
             "metrics": metrics,
-            "troubles": {"out of memory on a batch of one": metrics["overall"]["failed"]} if metrics["overall"]["failed"] else {},
-            "protocol": {"title": TITLES[task], "ask": {"images_per_prompt": 4, "data_seed": 0},
-                         "observe": {"detector": "shapes-detector"}, "judge": {"threshold": 0.3, "max_objects": 16},
-                         "note": "the published rules and thresholds"},
+            "troubles": {OUT_OF_MEMORY: failed} if (failed := metrics["overall"]["failed"]) else {},
+            "protocol": {
+                "title": TITLES[task],
+                "ask": {"images_per_prompt": 4, "data_seed": 0},
+                "observe": {"detector": "shapes-detector"},
+                "judge": {"threshold": 0.3, "max_objects": 16},
+                "note": "the published rules and thresholds",
+            },
         }
 
     def write(self, finished: bool = True) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         model = {"name": self.name, "checkpoint": f"models/nano/{self.name}", "dtype": "float32"}
-        run = {"schema": 1, "started": "2026-11-22T14:03:11", "model": model, "seed": 0, "limit": None,
-               "versions": {"janus-eval": "0.1.0", "torch": "2.14.1"}, "machine": {"cpu": "x86_64", "cores": 2},
-               "tasks": {task: list(found) for task, found in self.results.items()}}
+        run = {
+            "schema": 1,
+            "started": "2026-11-22T14:03:11",
+            "model": model,
+            "seed": 0,
+            "limit": None,
+            "versions": {"janus-eval": "0.1.0", "torch": "2.14.1"},
+            "machine": {"cpu": "x86_64", "cores": 2},
+            "tasks": {task: list(found) for task, found in self.results.items()},
+        }
         (self.folder / "run.json").write_text(json.dumps(run))
         for name, rows in (("responses", self.responses), ("scores", self.scores), ("observations", self.observations)):
             (self.folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
@@ -135,22 +175,34 @@ class Builder:
             for k in range(self.prompts):
                 colour, shape = list(COLOURS)[k % 5], SHAPES[(k + len(category)) % 3]
                 prompt = f"a photo of a {colour} {shape}"
-                sample = self.sample(task, id=f"{category}-{k:03d}", category=category, inputs={"prompt": prompt},
-                                     target={"include": [{"class": shape, "count": 1, "color": colour}]},
-                                     metadata={"seen": k != 1})
+                sample = self.sample(
+                    task,
+                    id=f"{category}-{k:03d}",
+                    category=category,
+                    inputs={"prompt": prompt},
+                    target={"include": [{"class": shape, "count": 1, "color": colour}]},
+                    metadata={"seen": k != 1},
+                )
                 for index in range(4):
                     right = self.random.random() < self.skill
                     if fail > 0 and category == "counting":
                         fail -= 1
-                        self.respond(task, sample["id"], index, prompt, failure="out of memory on a batch of one")
-                        self.judge(task, "official", sample, index, None, reason="out of memory on a batch of one")
+                        self.respond(task, sample["id"], index, prompt, failure=OUT_OF_MEMORY)
+                        self.judge(task, "official", sample, index, None, reason=OUT_OF_MEMORY)
                         continue
                     path = f"images/{task}/{sample['id']}/{index}.png"
                     things = [] if self.skill == 0 else [(colour, shape) if right else self.thing()]
                     self.respond(task, sample["id"], index, prompt, image=self.draw(path, things))
                     boxes = {shape: [[7, 7, 25, 25, 0.98]]} if things else {}
-                    self.judge(task, "official", sample, index, float(right), extracted=boxes,
-                               reason="" if right else f"expected 1 {colour} {shape}, found {len(things)} of another colour")
+                    self.judge(
+                        task,
+                        "official",
+                        sample,
+                        index,
+                        float(right),
+                        extracted=boxes,
+                        reason="" if right else f"{shape}: {len(things)} found, 1 x {colour} expected",
+                    )
         self.summarise(task, "official")
         return self
 
@@ -158,16 +210,23 @@ class Builder:
         task = "shapes-mmbench"
         for category in ("attribute recognition", "counting"):
             for k in range(self.prompts):
-                picture = self.draw(f"samples/images/{task}/{category[:3]}{k}.png", [self.thing() for _ in range(1 + k % 4)])
+                things = [self.thing() for _ in range(1 + k % 4)]
+                picture = self.draw(f"images/inputs/{category[:3]}{k}.png", things)
                 options = ["red", "green", "blue", "yellow"]
                 for turn in range(4):
                     turned = options[turn:] + options[:turn]
                     letters = dict(zip("ABCD", turned, strict=True))
                     answer = "ABCD"[turned.index("blue")]
                     sample = self.sample(
-                        task, id=f"{category[:3]}{k}-{turn}", group=f"{category[:3]}{k}", category=category, images=[picture],
-                        inputs={"question": "What colour is the shape?", "options": letters}, target={"answer": answer},
-                        metadata={"seen": k != 1})
+                        task,
+                        id=f"{category[:3]}{k}-{turn}",
+                        group=f"{category[:3]}{k}",
+                        category=category,
+                        images=[picture],
+                        inputs={"question": "What colour is the shape?", "options": letters},
+                        target={"answer": answer},
+                        metadata={"seen": k != 1},
+                    )
                     right = self.random.random() < self.skill
                     said = answer if right else self.random.choice("ABCD".replace(answer, ""))
                     prompt = "What colour is the shape?\n" + "\n".join(f"{a}. {b}" for a, b in letters.items())
@@ -180,10 +239,14 @@ class Builder:
         task = "shapes-dpg"
         for k in range(self.prompts):
             prompt = "A red circle left of a large blue square, above two small green triangles. " * 2
-            questions = [{"id": n, "dependency": [0], "tuple": "attribute - color", "question": f"Is the {s} blue?", "row": n}
-                         for n, s in enumerate(SHAPES, 1)]
-            sample = self.sample(task, id=f"dense-{k}", category="dense", inputs={"prompt": prompt.strip()},
-                                 target={"questions": questions})
+            questions = [{"id": n, "dependency": [0], "question": f"Is the {s} blue?"} for n, s in enumerate(SHAPES, 1)]
+            sample = self.sample(
+                task,
+                id=f"dense-{k}",
+                category="dense",
+                inputs={"prompt": prompt.strip()},
+                target={"questions": questions},
+            )
             for index in range(4):
                 value = min(1.0, max(0.0, self.skill + self.random.uniform(-0.2, 0.1)))
                 path = f"images/{task}/{sample['id']}/{index}.png"
@@ -194,8 +257,10 @@ class Builder:
 
     def ocr(self, kind: str) -> Builder:
         task = f"shapes-ocr-{kind}"
-        for category, words, heights in (("digits", ("7", "42", "305"), (28, 20, 14, 10, 7)),
-                                         ("words", ("SUN", "OAK", "LID"), (20, 14, 10, 7))):
+        for category, words, heights in (
+            ("digits", ("7", "42", "305"), (28, 20, 14, 10, 7)),
+            ("words", ("SUN", "OAK", "LID"), (20, 14, 10, 7)),
+        ):
             for height in heights:
                 for k in range(self.prompts + 1):
                     word = words[k % 3]
@@ -204,13 +269,27 @@ class Builder:
                     said = word if right else word[::-1] + "I"
                     path = f"images/{task if kind == 'write' else 'inputs'}/{category}-{height}-{k}/0.png"
                     self.draw(path, [], said if kind == "write" else word, height)
-                    sample = self.sample(task, id=f"{category}-{height}-{k}", category=category,
-                                         inputs={"question": prompt}, target={"text": word},
-                                         metadata={"height": height, "seen": k != 2},
-                                         images=[] if kind == "write" else [path])
-                    self.respond(task, sample["id"], 0, prompt, **({"image": path} if kind == "write" else {"text": said}))
-                    self.judge(task, "exact", sample, 0, float(right), extracted=said,
-                               reason="" if right else f"read {said!r}, expected {word!r}", parts={"cer": 1.0 - right})
+                    sample = self.sample(
+                        task,
+                        id=f"{category}-{height}-{k}",
+                        category=category,
+                        inputs={"question": prompt},
+                        target={"text": word},
+                        metadata={"height": height, "seen": k != 2},
+                        images=[] if kind == "write" else [path],
+                    )
+                    came = {"image": path} if kind == "write" else {"text": said}
+                    self.respond(task, sample["id"], 0, prompt, **came)
+                    self.judge(
+                        task,
+                        "exact",
+                        sample,
+                        0,
+                        float(right),
+                        extracted=said,
+                        reason="" if right else f"read {said!r}, expected {word!r}",
+                        parts={"cer": 1.0 - right},
+                    )
         self.summarise(task, "exact", sized=True)
         return self
 
