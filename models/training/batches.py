@@ -98,12 +98,6 @@ def drawing_loss(model: JanusPro, prompts: Sequence[list[int]], codes: Tensor, p
     return F.cross_entropy(model.code_logits(hidden[predicting]).float(), codes.flatten(), reduction="sum")
 
 
-def drop_text(prompt: list[int], pad_id: int) -> list[int]:
-    """The unconditional prompt of classifier-free guidance: all but the first and the last token become pads, which is
-    what sampling feeds its unconditional rows."""
-    return [prompt[0], *[pad_id] * (len(prompt) - 2), prompt[-1]]
-
-
 def split_batch(size: int, ratio: tuple[float, float, float], step: int) -> tuple[int, int, int]:
     """How many rows of each kind a step has: the ratio on average, whole numbers in every step, ``size`` in all."""
     total = sum(ratio)

@@ -10,16 +10,26 @@ import torch
 
 from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.config import read_config
+from janus_eval.models.janus_pro.loading import load_model
 from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.janus_pro.processor import ImageProcessor, Processor
 from janus_eval.models.janus_pro.weights import save_checkpoint
+from janus_eval.models.parts.checkpoint import open_checkpoint
 from janus_eval.models.training.recipe import Recipe
 from janus_eval.models.training.sources import open_sources
 from janus_eval.models.training.tokenizer import build_tokenizer, save_tokenizer
 from janus_eval.models.training.trainer import Trainer, init_weights
 
 
-def prepare(recipe: Recipe, data: list[Path], folder: Path, *, device: str = "cpu", micro_batch: int = 64) -> Trainer:
+def prepare(
+    recipe: Recipe,
+    data: list[Path],
+    folder: Path,
+    *,
+    device: str = "cpu",
+    micro_batch: int = 64,
+    compiled: bool = False,
+) -> Trainer:
     """The trainer of a recipe: from random weights, or from ``recipe.start``.
 
     Raises UserError where a recipe without a tokenizer stage has nothing to start from: its stages expect pre-trained
@@ -37,14 +47,17 @@ def prepare(recipe: Recipe, data: list[Path], folder: Path, *, device: str = "cp
         model, processor = _from_scratch(recipe)
     model.to(torch.device(device))
     model.train()
+    if compiled:
+        # In place, so that the weights keep their names. Lengths differ from step to step.
+        model.language.compile(dynamic=True)
     return Trainer(recipe, model, processor, source, folder, micro_batch)
 
 
 def _started(start: str, device: str) -> tuple[JanusPro, Processor]:
-    from janus_eval.models.janus_pro.family import open_checkpoint
-
-    opened = open_checkpoint(start, device=device, dtype="float32")
-    return opened.model, opened.processor
+    checkpoint = open_checkpoint(start)
+    model = load_model(checkpoint, device=device).model
+    model.requires_grad_(True)
+    return model, Processor.load(checkpoint, model.config)
 
 
 def _from_scratch(recipe: Recipe) -> tuple[JanusPro, Processor]:

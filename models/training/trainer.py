@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.janus_pro.processor import Processor, center_crop
+from janus_eval.models.janus_pro.sampling import unconditional
 from janus_eval.models.training.batches import (
     IGNORED,
     Encoder,
     Rows,
     drawing_loss,
-    drop_text,
     pad,
     split_batch,
     text_loss,
@@ -127,7 +127,7 @@ class Trainer:
         dropped = torch.rand(len(examples), generator=_generator(self.recipe.seed, label)) < self.recipe.text_drop
         prompts = [encoder.prompt(example.prompt) for example in examples]
         pad_id = self.processor.pad_id
-        prompts = [drop_text(prompt, pad_id) if drop else prompt for prompt, drop in zip(prompts, dropped, strict=True)]
+        prompts = [unconditional(prompt, pad_id) if drop else prompt for prompt, drop in zip(prompts, dropped, strict=True)]
         value = 0.0
         for chunk in range(0, len(examples), self.micro_batch):
             part = slice(chunk, chunk + self.micro_batch)

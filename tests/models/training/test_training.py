@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from janus_eval.errors import UserError
-from janus_eval.models.training.batches import IGNORED, Encoder, drop_text, split_batch
+from janus_eval.models.training.batches import IGNORED, Encoder, split_batch
 from janus_eval.models.training.loop import learning_rate, select_trainable
 from janus_eval.models.training.recipe import Recipe, Schedule, builtin_recipes, load_recipe
 from janus_eval.models.training.session import export, prepare
@@ -216,13 +216,6 @@ def test_answers_alone_are_learned_and_end(whole: Trainer) -> None:
     assert ids.count(processor.image_id) == processor.image_tokens
     asked = processor.turn_ids("What color?", images=1, roles=("<|User|>", "<|Assistant|>"))
     assert ids[: len(asked)] == asked  # the very tokens of a prompt
-
-
-def test_dropped_text_keeps_the_ends(whole: Trainer) -> None:
-    prompt = whole.processor.drawing_ids("a red circle", roles=("<|User|>", "<|Assistant|>"))
-    dropped = drop_text(prompt, whole.processor.pad_id)
-    assert (dropped[0], dropped[-1]) == (prompt[0], prompt[-1])
-    assert set(dropped[1:-1]) == {whole.processor.pad_id}
 
 
 def test_words_of_the_world_are_single_tokens_and_written_words_are_spelt(whole: Trainer) -> None:
