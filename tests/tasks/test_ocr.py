@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from janus_eval.tasks import ocr
 from janus_eval.tasks.ocr import DEFAULT_STEPS, compare, edit_distance, in_reading_order, normalised
 from janus_eval.tasks.slices import in_category
-from janus_eval.types import JSON, Response, Sample, Score, Scored
+from janus_eval.types import JSON, Question, Response, Sample, Score, Scored
 
 LOOSE = (*DEFAULT_STEPS, "casefold")
 short = st.text(alphabet="abc", max_size=6)
@@ -87,7 +87,8 @@ def test_reading_task() -> None:
     task = reading()
     protocol = task.protocols["exact"]
     (request,) = task.requests(sample("a", "cat"), protocol.ask, lambda name, index: 3)
-    assert (request.id, request.key.index) == (request.id, 0)
+    assert isinstance(request, Question)
+    assert (request.text, request.max_new_tokens, request.seed, request.key.index) == ("What word?", 5, 3, 0)
     items = [
         Scored(item, 0, task.score(item, 0, Response(text=text), {}, protocol.judge))
         for item, text in ((sample("a", "cat"), "cat"), (sample("b", "dog"), "dig"), (sample("c", "7", "digits"), "7"))
