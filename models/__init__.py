@@ -11,4 +11,8 @@ def plugins() -> dict[str, dict[str, str]]:
             "janus": "janus_eval.models.janus_pro.family:janus | Janus-1.3B (DeepSeek), Janus-Pro's predecessor",
             "nano-janus-pro": "janus_eval.models.nano:nano_janus_pro | a small Janus-Pro that ships with the package",
         },
+        "commands": {
+            "train": "janus_eval.models.training.command:train | Train a model by a recipe, in the paper's stages.",
+            "verify": "janus_eval.models.verify:verify | Hold a model against recorded reference outputs.",
+        },
     }

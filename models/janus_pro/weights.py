@@ -306,5 +306,5 @@ def _heights(config: JanusProConfig, module: str, parts: int, rows: int) -> tupl
 
 def _digest(tensor: Tensor) -> str:
     found = hashlib.sha256(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-    found.update(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
+    found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()

@@ -128,6 +128,13 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is no valid JSON ({error}): {_AGAIN}") from error
 
 
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of one file by name. Raises UserError that says what is wrong with it."""
+    for _ in _shapes(path):
+        pass  # reading the whole header is what finds a truncated file
+    return dict(_tensors(path))
+
+
 def _refuse_impostors(path: Path) -> bytes:
     """The first bytes of a file, once it is sure that it is not empty and not a stand-in for the real one."""
     with path.open("rb") as file:

@@ -1,0 +1,92 @@
+"""Recorded outputs of another implementation, and how far ours are from them.
+
+The gates are fixed, never a table per case: 5e-4 on logits, 1e-4 on other floats, ids exactly equal, bytes within 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from janus_eval.errors import UserError
+
+LOGITS, FLOATS, BYTES = 5e-4, 1e-4, 1
+
+
+class Finding(NamedTuple):
+    """One expected tensor: how far ours is from it, and how far it may be."""
+
+    tensor: str
+    difference: float
+    gate: float
+    note: str = ""
+
+    @property
+    def within(self) -> bool:
+        return self.difference <= self.gate
+
+
+@dataclass
+class Recorded:
+    """One file of a case: reading a tensor takes it as an input, ``compare`` as an expectation."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    findings: list[Finding] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            raise UserError(f"{self.path} has no tensor {name!r}, which it takes to check this file")
+        self.used.add(name)
+        return self.tensors[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def numbered(self, pattern: str) -> list[str]:
+        """Names that match ``pattern``, in order."""
+        return sorted(name for name in self.tensors if re.fullmatch(pattern, name))
+
+    def compare(self, name: str, ours: Tensor, where: Tensor | None = None) -> None:
+        """Record how far ``ours`` is from the expected tensor (``where``: the places that count), if there is one."""
+        if name not in self.tensors:
+            return
+        expected, label = self[name], f"{self.path.stem}/{name}"
+        gate = gate_of(name, expected)
+        if ours.shape != expected.shape:
+            note = f"shape {list(ours.shape)}, expected {list(expected.shape)}"
+            self.findings.append(Finding(label, float("inf"), gate, note))
+            return
+        gaps = (ours.double() - expected.double()).abs()
+        gaps = gaps if where is None else gaps[where]
+        largest = float(gaps.max()) if gaps.numel() else 0.0
+        note = f"{int((gaps > 0).sum())} of {gaps.numel()} differ" if gate == 0 and largest > 0 else ""
+        self.findings.append(Finding(label, largest, gate, note))
+
+    def expect_shape(self, name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
+        """Raise UserError unless an input has this shape; None stands for any size."""
+        sizes = zip(tensor.shape, shape, strict=False)
+        if tensor.ndim != len(shape) or any(want not in {None, got} for got, want in sizes):
+            wanted = ", ".join("*" if want is None else str(want) for want in shape)
+            raise UserError(f"{self.path}: {name} is {list(tensor.shape)}, expected [{wanted}]")
+
+    def expect_ids(self, name: str, tensor: Tensor, count: int) -> None:
+        """Raise UserError unless an input is a matrix of ids below ``count``."""
+        self.expect_shape(name, tensor, (None, None))
+        if tensor.is_floating_point() or not tensor.numel() or int(tensor.min()) < 0 or int(tensor.max()) >= count:
+            raise UserError(f"{self.path}: {name} must hold ids from 0 to {count - 1}")
+
+
+def gate_of(name: str, expected: Tensor) -> float:
+    if expected.dtype == torch.uint8:
+        return BYTES
+    if not expected.is_floating_point():
+        return 0.0
+    return LOGITS if "logit" in name else FLOATS

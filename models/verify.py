@@ -1,0 +1,90 @@
+"""``janus-eval verify CASE``: hold a model against outputs that another implementation recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from janus_eval.errors import UserError
+
+if TYPE_CHECKING:
+    from janus_eval.models.parts.recorded import Finding
+
+UNSUPPORTED = ("flow", "vae", "detections")
+
+
+def findings(folder: Path) -> tuple[list[Finding], list[str]]:
+    """All findings of a case, and what of it was not looked at and why. Raises UserError for a malformed case."""
+    import torch
+
+    from janus_eval.models.janus_pro.parity import CHECKS, Case
+    from janus_eval.models.parts.checkpoint import Checkpoint, read_tensors
+    from janus_eval.models.parts.recorded import Recorded
+
+    if not folder.is_dir():
+        raise UserError(f"no folder {folder}; a case is a folder with config.json, model.safetensors and recordings")
+    case = Case(Checkpoint(folder))
+    raw = case.checkpoint.json("config.json")
+    skipped = [f"{name}.safetensors: not supported by this version" for name in UNSUPPORTED if _has(folder, name)]
+    present = [name for name in CHECKS if _has(folder, name)]
+    if "vision_gen_enc_config" in raw:
+        return [], [*(f"{name}.safetensors: of JanusFlow, not supported by this version" for name in present), *skipped]
+    if not present and not skipped:
+        names = ", ".join(f"{name}.safetensors" for name in (*CHECKS, *UNSUPPORTED))
+        raise UserError(f"{folder} holds nothing to check: none of {names}")
+    found: list[Finding] = []
+    with torch.inference_mode():
+        for name in present:
+            recorded = Recorded(folder / f"{name}.safetensors", read_tensors(folder / f"{name}.safetensors"))
+            CHECKS[name](case, recorded)
+            found += recorded.findings
+            unknown = sorted(set(recorded.tensors) - recorded.used)
+            skipped += [f"{name}/{tensor}: no known tensor of this file, not checked" for tensor in unknown]
+    return found, skipped
+
+
+def _has(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.safetensors").is_file()
+
+
+def verify(
+    case: Annotated[Path, typer.Argument(metavar="CASE", help="A folder with a checkpoint and recorded outputs.")],
+) -> int:
+    """Hold a model against outputs that another implementation recorded.
+
+    Exit 0: all within the gates. 1: something beyond. 3: nothing could be checked.
+    """
+    from rich.console import Console
+
+    found, skipped = findings(case)
+    console = Console(highlight=False)
+    for line in _lines(found, skipped):
+        console.print(line, soft_wrap=True)
+    if not found:
+        return 3
+    return 0 if all(finding.within for finding in found) else 1
+
+
+def _lines(found: list[Finding], skipped: list[str]) -> Iterator[object]:
+    from rich.table import Table
+
+    if found:
+        table = Table("tensor", box=None, pad_edge=False)
+        for title in ("largest difference", "gate"):
+            table.add_column(title, justify="right")
+        table.add_column("")
+        for row in found:
+            verdict = "ok" if row.within else f"[red]BEYOND[/red] {row.note}".strip()
+            table.add_row(row.tensor, f"{row.difference:.2e}", f"{row.gate:g}", verdict)
+        yield table
+    yield from skipped
+    beyond = sum(not finding.within for finding in found)
+    if not found:
+        yield "nothing was checked"
+    elif beyond:
+        yield f"{beyond} of {len(found)} tensors are beyond their gates"
+    else:
+        yield f"all {len(found)} tensors are within their gates"
