@@ -171,7 +171,7 @@ def drawing_example(rng: random.Random) -> Example:
     while True:
         description = DESCRIBERS[kind](rng)
         try:
-            scene = stage(description, rng)
+            scene = stage(description, rng, thorough=False)
         except ValueError:  # relations that leave no room: another description
             continue
         # Dense prompts stand alone, as DPG-Bench's; GenEval's always start with "a photo of".

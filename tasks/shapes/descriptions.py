@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 from janus_eval.tasks.shapes import scenes
@@ -143,9 +144,10 @@ def parse(text: str) -> Description:
     return Description(tuple(phrases), tuple(links))
 
 
-def stage(description: Description, rng: random.Random) -> Scene:
+def stage(description: Description, rng: random.Random, *, thorough: bool = True) -> Scene:
     """A scene that shows exactly what is described; all left open is drawn at random from what training shows.
 
+    ``thorough`` False gives up early, which is right where another description will do.
     Raises ValueError if no layout was found (too many things, or relations that contradict each other).
     """
     if description.text is not None:
@@ -156,17 +158,16 @@ def stage(description: Description, rng: random.Random) -> Scene:
         raise ValueError(f"between 1 and {max(RADII)} things fit into a picture, got {total}")
     sized = any(phrase.size for phrase in phrases)
     radii = (MIDDLE_RADIUS, MIDDLE_RADIUS) if sized else RADII[total]
-    # Half of the time the second choice; and when the larger things find no room, the smaller ones.
+    # When the larger things find no room, the smaller ones; three radii may be the same one.
     for radius in (rng.choice(radii), radii[-1], SMALL_RADIUS):
         wanted = [
             Thing(phrase.shape, phrase.colour or "", owner, 0, _radius(phrase, radius, total))
             for owner, phrase in enumerate(phrases)
             for _ in range(phrase.count)
         ]
-        for _ in range(60):
-            placed = _place(wanted, description.links, rng)
-            if placed is not None:
-                return Scene(placed)
+        placed = _search(wanted, description.links, rng, thorough)
+        if placed is not None:
+            return Scene(placed)
     raise ValueError(f"no layout found for {str(description)!r}")
 
 
@@ -186,25 +187,55 @@ def lattice(radius: int) -> list[int]:
     return [place for place in range(0, CANVAS + 1, LATTICE) if radius <= place <= CANVAS - radius]
 
 
-def _place(wanted: list[Thing], links: tuple[Link, ...], rng: random.Random) -> tuple[Thing, ...] | None:
-    """Put things on the lattice one after another, each on a random free place; None when one finds no place.
-
-    ``x`` of a wanted thing holds the index of its phrase, which its links refer to.
-    """
-    placed: list[tuple[int, Thing]] = []
-    for thing in wanted:
-        owner, places = thing.x, lattice(thing.radius)
-        free = [(x, y) for x in places for y in places]
-        for other_owner, other in placed:
-            reach, at_x, at_y = thing.radius + other.radius + MIN_GAP, other.x, other.y
-            free = [(x, y) for x, y in free if abs(at_x - x) >= reach or abs(at_y - y) >= reach]
-            if links:
-                free = [(x, y) for x, y in free if _stands(owner, other_owner, at_x - x, at_y - y, links)]
-        if not free:
-            return None
-        x, y = rng.choice(free)
-        placed.append((owner, replace(thing, x=x, y=y)))
+def _search(
+    wanted: list[Thing], links: tuple[Link, ...], rng: random.Random, thorough: bool
+) -> tuple[Thing, ...] | None:
+    """Random layouts until one fits; then, since four things in two groups seldom fit by chance, all layouts."""
+    for _ in range(25):
+        placed = _place(wanted, (), links, rng, 1)
+        if placed is not None:
+            return tuple(thing for _, thing in placed)
+    if not thorough or not _fits_at_all(tuple((thing.x, thing.radius) for thing in wanted), links):
+        return None
+    placed = _place(wanted, (), links, rng, _ALL)
+    assert placed is not None, "a layout that was found once is found again"
     return tuple(thing for _, thing in placed)
+
+
+@cache
+def _fits_at_all(owners_and_radii: tuple[tuple[int, int], ...], links: tuple[Link, ...]) -> bool:
+    """Whether any layout keeps the links. Trying all of them takes half a second, so each question is asked once."""
+    wanted = [Thing("", "", owner, 0, radius) for owner, radius in owners_and_radii]
+    return _place(wanted, (), links, random.Random(0), _ALL) is not None
+
+
+_ALL = (CANVAS // LATTICE + 1) ** 2
+_Placed: TypeAlias = tuple[tuple[int, Thing], ...]
+
+
+def _place(
+    wanted: list[Thing], placed: _Placed, links: tuple[Link, ...], rng: random.Random, breadth: int
+) -> _Placed | None:
+    """Put the things still wanted on random free places of the lattice, trying ``breadth`` of them for each.
+
+    ``placed`` pairs the things that stand already with the index of their phrase, which the ``x`` of a wanted thing
+    holds. None when one finds no place.
+    """
+    if len(placed) == len(wanted):
+        return placed
+    thing = wanted[len(placed)]
+    owner, places = thing.x, lattice(thing.radius)
+    free = [(x, y) for x in places for y in places]
+    for other_owner, other in placed:
+        reach, at_x, at_y = thing.radius + other.radius + MIN_GAP, other.x, other.y
+        free = [(x, y) for x, y in free if abs(at_x - x) >= reach or abs(at_y - y) >= reach]
+        if links:
+            free = [(x, y) for x, y in free if _stands(owner, other_owner, at_x - x, at_y - y, links)]
+    for x, y in rng.sample(free, min(breadth, len(free))):
+        result = _place(wanted, (*placed, (owner, replace(thing, x=x, y=y))), links, rng, breadth)
+        if result is not None:
+            return result
+    return None
 
 
 def _stands(owner: int, other: int, dx: int, dy: int, links: tuple[Link, ...]) -> bool:

@@ -30,7 +30,7 @@ MIN_CHROMA = 40.0
 MIN_AREA = 10
 # A region that no single template covers so well is tried as two or more that touch.
 SPLIT_BELOW = 0.86
-# From overlap with the best template to confidence: rendered shapes overlap by 0.98 and more, blurred small ones by 0.75.
+# From overlap with the best template to confidence: rendered shapes overlap by 0.98 and more, blurred ones by 0.75.
 SCORE_ZERO, SCORE_ONE = 0.5, 0.8
 
 _PALETTE: Floats = np.array([PALETTE[name] for name in COLOURS], dtype=np.float32)

@@ -55,7 +55,7 @@ def read(pixels: Pixels) -> list[Region]:
     assert pixels.shape == (CANVAS, CANVAS, 3), f"expected 64 x 64 x 3 pixels, got {pixels.shape}"
     ink = _ink(pixels.astype(np.float32))
     regions = []
-    for rows in _spans(_without_dirt(ink > FAINT).any(axis=1)):
+    for rows in _spans(np.any(_without_dirt(ink > FAINT), axis=1)):
         if rows.stop - rows.start >= MIN_HEIGHT and ink[rows.start : rows.stop].max() > DARK:
             region = _read_line(ink, rows)
             if region is not None and region.score >= MIN_OVERLAP:
@@ -78,7 +78,7 @@ def _without_dirt(dark: Mask) -> Mask:
     return result
 
 
-def _spans(filled: Mask) -> list[Span]:
+def _spans(filled: NDArray[np.bool_]) -> list[Span]:
     """Runs of True in a line of booleans."""
     steps = np.diff(np.concatenate([[False], filled, [False]]).astype(np.int8))
     return [Span(int(a), int(b)) for a, b in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True)]
@@ -89,7 +89,7 @@ def _read_line(ink: Floats, rows: Span) -> Region | None:
     dark = _without_dirt(line > FAINT)
     height = rows.stop - rows.start
     found: list[tuple[Span, Match]] = []
-    for columns in _spans(dark.any(axis=0)):
+    for columns in _spans(np.any(dark, axis=0)):
         for part in _cut(columns, line, height):
             match = _match(ink, rows, part)
             if match is not None:
@@ -134,7 +134,9 @@ def _match(ink: Floats, rows: Span, columns: Span) -> Match | None:
         return None
     margin = 3
     own = np.zeros_like(ink)
-    own[rows.start : rows.stop, columns.start : columns.stop] = ink[rows.start : rows.stop, columns.start : columns.stop]
+    own[rows.start : rows.stop, columns.start : columns.stop] = ink[
+        rows.start : rows.stop, columns.start : columns.stop
+    ]
     field = np.pad(own, font.width(CANVAS))
     offset = font.width(CANVAS)
     best = Match("", -1.0)
