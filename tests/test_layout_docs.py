@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -71,6 +73,9 @@ def complaint(arguments: list[str]) -> str | None:
     """What the command line would refuse in these arguments, without running anything."""
     from janus_eval.cli.app import _app  # the real one, with every command that plugins bring
 
+    if "--plugin" in arguments:  # read before everything else, anywhere in the line
+        place = arguments.index("--plugin")
+        arguments = arguments[:place] + arguments[place + 2 :]
     name = next((word for word in arguments if not word.startswith("-")), None)
     if name is None:
         return None if set(arguments) <= {"--help", "--version"} else f"unknown option in {arguments}"
@@ -79,7 +84,7 @@ def complaint(arguments: list[str]) -> str | None:
     if name not in known:
         return f"no command {name!r}"
     rest = arguments[arguments.index(name) + 1 :]
-    if "--help" in rest:
+    if not rest or "--help" in rest:  # the bare name of a command, as prose mentions it
         return None
     try:
         known[name].make_context(name, rest)
@@ -136,6 +141,17 @@ def test_python_in_the_docs_is_python(pages: dict[PurePosixPath, str]) -> None:
                 ast.parse(match["body"], filename=str(page))
 
 
+def test_the_readmes_python_runs(repository: Path, tmp_path: Path) -> None:
+    readme = (repository / "README.md").read_text()
+    code = [match["body"] for match in FENCE.finditer(readme) if match["language"] == "python"]
+    assert code
+    ran = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "'value': " in ran.stdout
+
+
 def test_pages_that_code_refers_to_exist(repository: Path, kept_files: list[PurePosixPath]) -> None:
     faults = [
         str(Place(name, page))
@@ -175,6 +191,7 @@ def test_commands_are_found_and_judged() -> None:
     assert "--no-such-option" in str(complaint(found[0]))
     assert complaint(["run", "--suite", "shapes"]) is None
     assert "RUN" in str(complaint(["score", "--protocol", "circular"]))
+    assert complaint(["run", "--plugin", "FILE.py", "--limit", "2"]) is None
 
 
 def test_links_and_anchors_are_found() -> None:

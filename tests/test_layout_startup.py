@@ -19,7 +19,6 @@ HEAVY = {
     "pyarrow",
     "matplotlib",
     "PIL",
-    "pydantic",
     "jinja2",
 }
 AFTERWARDS = "\nimport json, sys\nsys.stderr.write(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
