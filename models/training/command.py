@@ -21,7 +21,6 @@ def train(
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     micro_batch: Annotated[int, typer.Option(min=1, help="Rows that go through the model at once.")] = 64,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the same number gives the same weights.")] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Compile the decoder first (needs a C++ compiler).")] = False,
     stop_after: Annotated[int | None, typer.Option(min=1, help="End each stage after so many steps.")] = None,
 ) -> None:
     """Train a model by a recipe. The same command goes on where a killed run stopped."""
@@ -38,7 +37,7 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     claim(out, loaded.model_dump_json(indent=2))
-    trainer = prepare(loaded, data or [], out, device=device, micro_batch=micro_batch, compiled=compiled)
+    trainer = prepare(loaded, data or [], out, device=device, micro_batch=micro_batch)
     console = Console(stderr=True)
     try:
         trainer.run(console, stop_after=stop_after)

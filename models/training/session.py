@@ -21,15 +21,7 @@ from janus_eval.models.training.tokenizer import build_tokenizer, save_tokenizer
 from janus_eval.models.training.trainer import Trainer, init_weights
 
 
-def prepare(
-    recipe: Recipe,
-    data: list[Path],
-    folder: Path,
-    *,
-    device: str = "cpu",
-    micro_batch: int = 64,
-    compiled: bool = False,
-) -> Trainer:
+def prepare(recipe: Recipe, data: list[Path], folder: Path, *, device: str = "cpu", micro_batch: int = 64) -> Trainer:
     """The trainer of a recipe: from random weights, or from ``recipe.start``.
 
     Raises UserError where a recipe without a tokenizer stage has nothing to start from: its stages expect pre-trained
@@ -47,9 +39,6 @@ def prepare(
         model, processor = _from_scratch(recipe)
     model.to(torch.device(device))
     model.train()
-    if compiled:
-        # In place, so that the weights keep their names. Lengths differ from step to step.
-        model.language.compile(dynamic=True)
     return Trainer(recipe, model, processor, source, folder, micro_batch)
 
 

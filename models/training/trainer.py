@@ -148,20 +148,20 @@ class Trainer:
 
 def init_weights(model: nn.Module, seed: int, std: float = 0.02) -> None:
     """Normal weights, the last products of the decoder's residual branches smaller by its depth (GPT-2's rule), zero
-    biases; convolutions as PyTorch's default. The same seed gives the same weights."""
-    generator = torch.Generator().manual_seed(seed)
+    biases; convolutions as PyTorch's default. Each parameter's values depend on the seed and its name alone."""
     depth = sum(name.endswith(".mlp") for name, _ in model.named_modules())
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
             last = name.endswith(("attention.out", "mlp.down"))
-            nn.init.normal_(module.weight, std=std / (2 * depth) ** 0.5 if last else std, generator=generator)
+            scale = std / (2 * depth) ** 0.5 if last else std
+            nn.init.normal_(module.weight, std=scale, generator=_generator(seed, name))
         elif isinstance(module, nn.Conv2d):
-            nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=generator)
+            nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=_generator(seed, name))
         if isinstance(module, (nn.Linear, nn.Conv2d)) and module.bias is not None:
             nn.init.zeros_(module.bias)
     for name, parameter in model.named_parameters():
         if name.endswith("pos_embed"):
-            nn.init.normal_(parameter, std=std, generator=generator)
+            nn.init.normal_(parameter, std=std, generator=_generator(seed, name))
 
 
 def _image(example: Example) -> Image.Image:
