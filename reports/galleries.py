@@ -251,14 +251,11 @@ def _why(score: ScoreRecord | None, members: Sequence[SampleRecord]) -> str:
 
 def _embed(data: bytes) -> tuple[str, str, tuple[int, int]]:
     """A data URI (a small PNG as it is, anything else as a thumbnail), or why not, and the picture's size."""
+    if _pixels(data) > LARGEST:
+        return "", f"too large to show: {_pixels(data):,} pixels", (0, 0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            size = Image.open(io.BytesIO(data)).size
-        if size[0] * size[1] > LARGEST:
-            return "", f"too large to show: {size[0]:,} x {size[1]:,} pixels", (0, 0)
         image = Picture(data).load()
-    except (PictureError, OSError, Image.DecompressionBombError) as error:
+    except PictureError as error:
         return "", line(f"unreadable: {error}", 80), (0, 0)
     size = image.size
     small = max(size) <= SIDE and data.startswith(b"\x89PNG") and len(data) <= 64_000
@@ -269,6 +266,19 @@ def _embed(data: bytes) -> tuple[str, str, tuple[int, int]]:
         image.save(buffer, "JPEG", quality=85)
         data, kind = buffer.getvalue(), "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}", "", size
+
+
+def _pixels(data: bytes) -> int:
+    """What the header says, before anything is decoded; 0 where there is no header."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            width, height = Image.open(io.BytesIO(data)).size
+    except Image.DecompressionBombError:
+        return LARGEST + 1
+    except Exception:  # noqa: BLE001 - Pillow's readers raise whatever they like; decoding will say what is wrong
+        return 0
+    return width * height
 
 
 def boxes(extracted: Any) -> list[tuple[float, float, float, float]]:

@@ -218,17 +218,16 @@ def published(benchmark: str | None = None, system: str | None = None, metric: s
     return load().published(benchmark, system, metric)
 
 
-def listing() -> list[dict[str, str]]:
+def listing() -> list[tuple[str, ...]]:
     """Rows for ``janus-eval list published``: one a figure, a dagger where notes say more."""
     ledger = load()
     return [
-        {
-            "benchmark": figure.benchmark,
-            "metric": figure.metric,
-            "system": figure.name,
-            "value": f"{figure.value:g}" + ("†" if ledger.notes_on(figure) else ""),
-            "unit": figure.unit,
-            "source": figure.source.short,
-        }
+        (
+            figure.benchmark,
+            figure.metric,
+            figure.name,
+            f"{figure.value:g}{'†' if ledger.notes_on(figure) else ''} {figure.unit}",
+            figure.source.short,
+        )
         for figure in ledger.figures
     ]

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from janus_eval.errors import UserError
 from janus_eval.reports import ledger, quoted, records, sections
@@ -15,7 +16,7 @@ from janus_eval.reports.board import BEST, INTERVALS, Board, build, states
 from janus_eval.reports.figures import whisker
 from janus_eval.reports.galleries import Budget
 from janus_eval.reports.records import Run
-from janus_eval.reports.wording import count, interval, line, listed, number
+from janus_eval.reports.wording import clean, count, interval, line, listed, number
 
 NAME = "report.html"
 SCALE = "Dot: the value; bar: the interval, on the column's scale."
@@ -100,12 +101,18 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.globals.update(number=number, interval=interval, whisker=whisker, line=line)
     return environment
+
+
+def _visible(value: object) -> object:
+    """Every text that a template prints passes here: nothing invisible reaches the page, from whatever field."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _save(page: Path, text: str) -> None:

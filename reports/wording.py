@@ -18,7 +18,8 @@ def clean(text: object) -> str:
     A terminal would obey an escape sequence, and a reader would not see that an answer is written backwards; newlines
     and tabs stay.
     """
-    return "".join(_visible(character) for character in str(text))
+    plain = str(text)
+    return plain if plain.isascii() and plain.isprintable() else "".join(map(_visible, plain))
 
 
 def _visible(character: str) -> str:

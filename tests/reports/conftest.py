@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -310,14 +311,21 @@ def make_run(tmp_path: Path) -> MakeRun:
     return make
 
 
-@pytest.fixture
-def three_runs(make_run: MakeRun) -> list[Path]:
-    """A trained model with three failures, the ceiling and the floor."""
+@pytest.fixture(scope="session")
+def three_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A trained model with three failures, the ceiling and the floor; for looking at, not for changing."""
+    folder = tmp_path_factory.mktemp("three")
     return [
-        make_run("nano-janus-pro", 0.75).everything(fail=3).write(),
-        make_run("oracle", 1.0).everything().write(),
-        make_run("blank", 0.0).everything().write(),
+        Builder(folder / "nano-janus-pro", "nano-janus-pro", 0.75).everything(fail=3).write(),
+        Builder(folder / "oracle", "oracle", 1.0).everything().write(),
+        Builder(folder / "blank", "blank", 0.0).everything().write(),
     ]
+
+
+@pytest.fixture
+def own_runs(three_runs: list[Path], tmp_path: Path) -> list[Path]:
+    """Copies of the three runs that a test may spoil."""
+    return [Path(shutil.copytree(run, tmp_path / "own" / run.name)) for run in three_runs]
 
 
 def rewrite(file: Path, change: Callable[[Mapping[str, Any]], Any]) -> None:
