@@ -151,12 +151,16 @@ def _refuse_impostors(path: Path) -> bytes:
 def _is_safetensors(path: Path) -> bool:
     """Decide by content, so that a mislabelled file is named for what it is."""
     head = _refuse_impostors(path)
-    pickled = head.startswith((b"PK\x03\x04", b"\x80"))
+    # A safetensors file is the length of its header, eight bytes, then the header, a JSON object.
+    headed = head[8:9] == b"{"
+    pickled = not headed and head.startswith((b"PK\x03\x04", b"\x80"))
     if path.suffix == ".safetensors" and pickled:
         raise UserError(f"{path} is a PyTorch pickle under a .safetensors name: rename it to pytorch_model.bin")
+    if path.suffix != ".safetensors" and headed:
+        raise UserError(f"{path} is a safetensors file under a PyTorch name: rename it to model.safetensors")
     if path.suffix != ".safetensors" and not pickled:
         raise UserError(f"{path} is no PyTorch file (starts with {head[:8]!r}): {_AGAIN}")
-    return not pickled
+    return path.suffix == ".safetensors"
 
 
 def _shapes(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
