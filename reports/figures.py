@@ -6,6 +6,7 @@ light, dark and print.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -59,8 +60,12 @@ def curves(lines: Sequence[Line], low: float, high: float, x_label: str, y_label
     xs = sorted({x for line in lines for x, _ in line.points})
     inner = width - left - right
 
+    # Sizes are chosen in ratios (5, 6, 7, ... 40), so they stand evenly on a logarithmic axis.
+    place = math.log if xs[0] > 0 and xs[-1] >= 4 * xs[0] else float
+
     def at_x(x: float) -> float:
-        return left + PAD + (inner - 2 * PAD) * ((x - xs[0]) / (xs[-1] - xs[0]) if xs[-1] > xs[0] else 0.5)
+        first, last = place(xs[0]), place(xs[-1])
+        return left + PAD + (inner - 2 * PAD) * ((place(x) - first) / (last - first) if last > first else 0.5)
 
     def at_y(y: float) -> float:
         return top + (height - top - bottom) * (1 - (min(max(y, low), high) - low) / (high - low))
@@ -79,7 +84,7 @@ def curves(lines: Sequence[Line], low: float, high: float, x_label: str, y_label
             f'text-anchor="middle">{x:g}</text>'
         )
     middle = f'x="{left + inner / 2:.0f}" y="{height - 4}" text-anchor="middle"'
-    parts.append(f'<text class="axis" {middle}>{escape(x_label)}</text>')
+    parts.append(f'<text class="axis" {middle}>{escape(x_label)}{" (log scale)" if place is math.log else ""}</text>')
     ends: list[tuple[float, Line]] = []
     for n, line in enumerate(lines):
         # Neighbouring lines stand a little apart, so that equal values do not hide each other's whiskers.

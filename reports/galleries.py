@@ -23,6 +23,7 @@ from janus_eval.reports.wording import clip, count, line, plain
 _T = TypeVar("_T")
 
 GROUPS = 4  # of a category
+ALONE = 8  # of a task's only category
 TURNS = 8  # samples of a group: MMBench has up to four rotations
 IMAGES = 4  # of a prompt
 CATEGORIES = 30
@@ -108,7 +109,7 @@ def shelves(runs: Sequence[Run], task: str, protocol: str, budget: Budget) -> li
     for category, groups in list(by_category.items())[:CATEGORIES]:
         cards = [
             _card(runs, task, members[:TURNS], scores, owner=owner[members[0].id], budget=budget)
-            for members in spaced(list(groups.values()), GROUPS)
+            for members in spaced(list(groups.values()), max(GROUPS, ALONE // len(by_category)))
         ]
         ids = {sample.id for members in groups.values() for sample in members}
         noun = "picture" if any(card.drawn for card in cards) else "answer"

@@ -63,6 +63,7 @@ class TaskView:
     title: str
     note: str
     metrics: Sequence[MetricRow]
+    plotted: Sequence[MetricRow]
     curves: Sequence[Curve]
     shelves: Sequence[Shelf]
     protocol: Sequence[Comparison]
@@ -101,12 +102,15 @@ def task_view(board: Board, index: int, budget: Budget) -> TaskView:
     results = [run.results.get(column.task, {}).get(column.protocol) for run in runs]
     classes = series(board)
     families = _families(results)
+    names = list(dict.fromkeys(name for result in results if result for name in result.metrics))
+    sized = [name for family in families.values() for name in family]
     return TaskView(
         anchor=f"task-{index + 1}",
         column=column,
         title=_protocol(results, "title"),
         note=_protocol(results, "note"),
-        metrics=_metric_rows(results, classes, column, {name for family in families.values() for name in family}),
+        metrics=_metric_rows(results, classes, column, [name for name in names if name not in sized]),
+        plotted=_metric_rows(results, classes, column, sized),
         curves=[_curve(board, results, classes, column, words=words, sizes=sizes) for words, sizes in families.items()],
         shelves=shelves(runs, column.task, column.protocol, budget),
         protocol=compare(
@@ -117,12 +121,11 @@ def task_view(board: Board, index: int, budget: Budget) -> TaskView:
 
 
 def _metric_rows(
-    results: Sequence[ResultRecord | None], classes: Sequence[str], column: Column, sized: set[str]
+    results: Sequence[ResultRecord | None], classes: Sequence[str], column: Column, names: Sequence[str]
 ) -> list[MetricRow]:
-    names = list(dict.fromkeys(name for result in results if result for name in result.metrics))
-    # overall, then the categories in the task's order, then seen and unseen, then what is plotted over a size
-    names.sort(key=lambda name: (name != HEADLINE, name in sized, name in SPLITS))
-    kinds = [(name != HEADLINE, name in sized, name in SPLITS) for name in names]
+    # overall, then the categories in the task's order, then seen and unseen
+    names = sorted(names, key=lambda name: (name != HEADLINE, name in SPLITS))
+    kinds = [(name != HEADLINE, name in SPLITS) for name in names]
     rows: list[MetricRow] = []
     for i, name in enumerate(names):
         metrics = [result.metrics.get(name) if result else None for result in results]
