@@ -14,7 +14,7 @@ from janus_eval.reports.wording import count, line, listed
 # Reference models are no contestants: they show how far the instruments and the rules can be trusted.
 REFERENCES: Mapping[str, str] = {
     "oracle": "ceiling: draws by parsing the prompt, answers by reading the picture",
-    "blank": "floor: an empty picture, one answer to every question of a kind",
+    "blank": "floor: draws an empty picture, answers A to everything",
 }
 REFERENCE_ORDER = tuple(REFERENCES)
 # Two numbers of a task can be compared when these parts of their fingerprints agree (settings and weights may differ).
