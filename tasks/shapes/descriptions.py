@@ -125,12 +125,12 @@ def parse(text: str) -> Description:
     def add(words: str) -> int:
         match = _PHRASE.fullmatch(words)
         if match is None:
-            raise ValueError(f"not a prompt of the shapes world: {text!r} (cannot read {words!r})")
+            raise ValueError(f"not a prompt of the shapes world: {text[:200]!r} (cannot read {words[:50]!r})")
         shape = SINGULARS.get(match["noun"], match["noun"])
         if match["count"] == "the":
             known = [index for index, phrase in enumerate(phrases) if phrase.shape == shape]
             if not known:
-                raise ValueError(f"not a prompt of the shapes world: {text!r} (which {shape}?)")
+                raise ValueError(f"not a prompt of the shapes world: {text[:200]!r} (which {shape}?)")
             return known[0]
         count = 1 if match["count"] in {"a", "an"} else NUMBERS.index(match["count"])
         phrases.append(Phrase(shape, count, match["colour"], _SIZES.get(match["size"] or "")))

@@ -33,6 +33,9 @@ SPLIT_BELOW = 0.86
 # From overlap with the best template to confidence: rendered shapes overlap by 0.98 and more, blurred ones by 0.75.
 SCORE_ZERO, SCORE_ONE = 0.5, 0.8
 
+# Of a rendered shape's middle all pixels are sure of their colour; with fewer than this share confidence falls.
+PURE = 0.8
+
 _PALETTE: Floats = np.array([PALETTE[name] for name in COLOURS], dtype=np.float32)
 _GROUND: Floats = np.array(GROUND, dtype=np.float32)
 _FROM_GROUND: Floats = _PALETTE - _GROUND
@@ -50,12 +53,14 @@ class Detection:
     radius: float
     box: tuple[int, int, int, int]
     overlap: float
+    purity: float
     mask: Mask
 
     @property
     def score(self) -> float:
-        """Confidence in [0, 1]."""
-        return float(np.clip((self.overlap - SCORE_ZERO) / (SCORE_ONE - SCORE_ZERO), 0.0, 1.0))
+        """Confidence in [0, 1]: how well shape and colour both fit."""
+        shape = np.clip((self.overlap - SCORE_ZERO) / (SCORE_ONE - SCORE_ZERO), 0.0, 1.0)
+        return float(shape * min(1.0, self.purity / PURE))
 
 
 class Fit(NamedTuple):
@@ -72,7 +77,7 @@ def detect(pixels: Pixels) -> list[Detection]:
     """All shapes in a picture, uint8 [64, 64, 3], largest first."""
     assert pixels.shape == (CANVAS, CANVAS, 3), f"expected 64 x 64 x 3 pixels, got {pixels.shape}"
     image = pixels.astype(np.float32)
-    colour_of = assign_colours(image)
+    colour_of, sure = assign_colours(image)
     found: list[Detection] = []
     for index, name in enumerate(COLOURS):
         own = colour_of == index
@@ -84,21 +89,26 @@ def detect(pixels: Pixels) -> list[Detection]:
         labels, count = ndimage.label(own & (cover > 0.5), _CROSS)
         for label in range(1, count + 1):
             for mask, fit in _explain(labels == label, cover):
-                found.append(_detection(name, mask, fit))
+                middle = ndimage.binary_erosion(mask, _CROSS, border_value=1)
+                purity = float(sure[middle if middle.any() else mask].mean())
+                found.append(
+                    Detection(fit.shape, name, fit.x, fit.y, fit.radius, _box(mask), fit.overlap, purity, mask)
+                )
     return sorted(found, key=lambda detection: -int(detection.mask.sum()))
 
 
-def _detection(colour: str, mask: Mask, fit: Fit) -> Detection:
+def _box(mask: Mask) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of a mask, right and lower edge exclusive."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    return Detection(fit.shape, colour, fit.x, fit.y, fit.radius, box, fit.overlap, mask)
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def assign_colours(image: Floats) -> NDArray[np.int8]:
-    """Index of the palette colour that each pixel belongs to, -1 for ground and writing; [64, 64] from float32 RGB.
+def assign_colours(image: Floats) -> tuple[NDArray[np.int8], Mask]:
+    """Index of the palette colour that each pixel of a float32 RGB image belongs to (-1 for ground and writing), and
+    whether it is sure of it; both [64, 64].
 
-    A pixel is sure of its colour if it lies near it and so do its neighbours; blended pixels (edges, the seam between
-    two shapes) take the colour of the nearest sure one.
+    A pixel is sure of its colour if it lies near it; blended pixels (edges, the seam between two shapes) take the
+    colour of the nearest place that is the middle of a region.
     """
     flat = image.reshape(-1, 3)
     distance = (flat**2).sum(axis=1)[:, None] - 2 * flat @ _PALETTE.T + (_PALETTE**2).sum(axis=1)
@@ -112,13 +122,13 @@ def assign_colours(image: Floats) -> NDArray[np.int8]:
         own = coloured & (nearest == index)
         core |= _core(own, own & (least < SURE))
     if not core.any():
-        return np.full(nearest.shape, -1, dtype=np.int8)
+        return np.full(nearest.shape, -1, dtype=np.int8), core
     rows, columns = ndimage.distance_transform_edt(~core, return_distances=False, return_indices=True)
     present = np.isin(nearest, np.unique(nearest[core]))
     keeps = present & (least < SURE)
     assigned = np.where(keeps, nearest, nearest[rows, columns])
     result: NDArray[np.int8] = np.where(coloured, assigned, -1).astype(np.int8)
-    return result
+    return result, least < SURE
 
 
 def _core(own: Mask, sure: Mask) -> Mask:
@@ -168,8 +178,8 @@ def _template(shape: str, radius: int) -> tuple[Floats, float]:
 def _extents(shape: str, radius: int) -> tuple[int, int, int, int]:
     """Bounding box of the pixels that a shape covers by half or more, relative to its centre."""
     cover = scenes.coverage(shape, radius) > 0.5
-    rows, columns = np.flatnonzero(cover.any(axis=1)), np.flatnonzero(cover.any(axis=0))
-    return int(columns[0]) - radius, int(rows[0]) - radius, int(columns[-1]) + 1 - radius, int(rows[-1]) + 1 - radius
+    x0, y0, x1, y1 = _box(cover)
+    return x0 - radius, y0 - radius, x1 - radius, y1 - radius
 
 
 def fit_shape(region: Mask, cover: Floats) -> Fit:
@@ -178,8 +188,7 @@ def fit_shape(region: Mask, cover: Floats) -> Fit:
     Sides of the region at the picture's border may be cut off there; the others fix place and size. ``cover`` is the
     share of the region's colour in every pixel.
     """
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    box = _box(region)
     soft = np.where(ndimage.binary_dilation(region, _CROSS), cover, np.float32(0.0))
     best = Fit(0.0, SHAPES[0], (box[0] + box[2]) // 2, (box[1] + box[3]) // 2, RADII[0])
     mass = float(soft.sum())

@@ -148,7 +148,7 @@ def _direction(match: re.Match[str], sight: Sight) -> list[str]:
 
 
 def _who_stands(match: re.Match[str], sight: Sight) -> list[str]:
-    """Those that stand so by the clear rule that pictures are drawn by before those that stand so by the lax one."""
+    """Those that clearly stand so, the nearest first."""
     standing = [
         (abs(other.x - detection.x) + abs(other.y - detection.y), other.shape)
         for detection in _found(sight, match["noun"])
@@ -159,9 +159,9 @@ def _who_stands(match: re.Match[str], sight: Sight) -> list[str]:
 
 
 def _clear(first: Detection, second: Detection) -> set[str]:
-    """The relations of which one axis dominates by 1.4: less than drawn ones have, more than others do."""
+    """The relations of which one axis dominates by 1.55: drawn ones do by 1.6, others on the lattice by 1.5 at most."""
     dx, dy = abs(second.x - first.x), abs(second.y - first.y)
-    return relations(first, second) if max(dx, dy) >= 1.4 * min(dx, dy) else set()
+    return relations(first, second) if max(dx, dy) >= 1.55 * min(dx, dy) else set()
 
 
 def _count(match: re.Match[str], sight: Sight) -> list[str]:
