@@ -97,7 +97,7 @@ def test_a_wrong_weight_shows(case: Path) -> None:
         ("understanding", "in.attention_mask", lambda t: None, "no tensor 'in.attention_mask'"),
         ("understanding", "in.input_ids", lambda t: t + 1000, "ids from 0 to 511"),
         ("understanding", "in.input_ids", lambda t: torch.where(t == 10, 20, t)[:2], "expected"),
-        ("understanding", "in.images_emb_mask", lambda t: torch.zeros_like(t), "image tokens and 0 images"),
+        ("understanding", "in.images_emb_mask", torch.zeros_like, "image tokens and 0 images"),
         ("understanding", "in.pixel_values", lambda t: t[..., :32], "expected [3, *, 3, 64, 64]"),
         ("generation", "cfg_tokens", lambda t: t[:3], "pairs of rows"),
         ("generation", "forced_tokens", lambda t: t + 250, "ids from 0 to 255"),
