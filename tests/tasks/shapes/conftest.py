@@ -13,7 +13,8 @@ from scipy import ndimage
 from janus_eval.tasks.shapes.scenes import CANVAS, COLOURS, SHAPES, Pixels, Scene, Thing, coverage
 
 LARGEST = {1: 18, 2: 14, 3: 11, 4: 9}
-SHEET = 3 * CANVAS
+MARGIN = 32
+SHEET = CANVAS + 2 * MARGIN
 
 
 def crowded_scene(rng: random.Random) -> Scene:
@@ -43,9 +44,9 @@ def crowded_scene(rng: random.Random) -> Scene:
 
 
 def footprint(thing: Thing) -> NDArray[np.bool_]:
-    """Pixels that a thing covers by three tenths or more, on a sheet with one canvas of margin on each side."""
+    """Pixels that a thing covers by three tenths or more, on a sheet with a margin for what is clipped."""
     sheet = np.zeros((SHEET, SHEET), dtype=bool)
-    left, top = CANVAS + thing.x - thing.radius, CANVAS + thing.y - thing.radius
+    left, top = MARGIN + thing.x - thing.radius, MARGIN + thing.y - thing.radius
     cover = coverage(thing.shape, thing.radius)
     sheet[top : top + cover.shape[0], left : left + cover.shape[1]] = cover > 0.3
     return sheet
