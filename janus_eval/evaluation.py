@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from janus_eval.observe import Instruments
 from janus_eval.progress import Display, Silent, display
 from janus_eval.runner import Options, Subject, run
 from janus_eval.seams import Illustrator, Model, Reconstructor, Understander
-from janus_eval.specs import Contender, contenders
+from janus_eval.specs import Contender, ModelSpec, contenders
 from janus_eval.store import read_json
 from janus_eval.tables import plain_table, terminal_table
 from janus_eval.types import Capability
@@ -67,8 +67,9 @@ def evaluate(
     out = DEFAULT_OUT if out is None else Path(out)
     show = display() if progress else Silent()
     if isinstance(model, str):
-        overrides = {key: str(value) for key, value in (settings or {}).items()}
-        [contender] = contenders([model], overrides, device=device, dtype=dtype)
+        spec = ModelSpec.parse(model)
+        spec = replace(spec, options={**(settings or {}), **spec.options})
+        [contender] = contenders([spec], {}, device=device, dtype=dtype)
         entries = plan.entries(plan.choices(specs), seed=seed, limit=limit)
         return run_contender(contender, entries, out, options, instruments=Instruments(), show=show)
     if settings:

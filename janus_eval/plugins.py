@@ -93,5 +93,5 @@ def load(kind: str, name: str) -> Any:
 
 def near(name: str, known: list[str]) -> str:
     """``; did you mean 'a' or 'b'?`` for the known names close to this one, else nothing."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or [other for other in known if name in other][:3]
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

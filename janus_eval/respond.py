@@ -27,8 +27,8 @@ def respond(
 ) -> None:
     """Record a response or a failure for every request of the entries. What is recorded is not asked again."""
     batchers = {
-        "questions": _batcher(name, model, "answer", batch_size, display),
-        "drawings": _batcher(name, model, "draw", batch_size, display),
+        "questions": batcher_of(name, model, "answer", batch_size, display),
+        "drawings": batcher_of(name, model, "draw", batch_size, display),
     }
     asked: set[Hashable] = set()
     for entry in entries:
@@ -58,7 +58,9 @@ def _ask(folder: RunFolder, requests: Sequence[Request], batcher: Batcher[Reques
         start = time.perf_counter()
 
 
-def _batcher(name: str, model: Any, method: str, size: int, display: Display) -> Batcher[Request, Response]:
+def batcher_of(name: str, model: Any, method: str, size: int, display: Display) -> Batcher[Request, Response]:
+    """Batches for the model's method ``answer`` or ``draw``."""
+
     def call(requests: Sequence[Request]) -> Sequence[Response | Failure]:
         answer = cast(Callable[[Sequence[Request]], Sequence[Response | Failure]], getattr(model, method))
         return answer(requests)

@@ -28,7 +28,7 @@ class ModelSpec:
 
     name: str
     checkpoint: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
@@ -83,7 +83,7 @@ class Contender:
 
 
 def contenders(
-    texts: Sequence[str], overrides: Mapping[str, str], *, device: str = "cpu", dtype: str = "float32"
+    models: Sequence[str | ModelSpec], overrides: Mapping[str, str], *, device: str = "cpu", dtype: str = "float32"
 ) -> list[Contender]:
     """Everything about the models that can be wrong before one is loaded is found wrong here.
 
@@ -91,7 +91,7 @@ def contenders(
     """
     if dtype not in DTYPES:
         raise UserError(f"unknown dtype {dtype!r}{plugins.near(dtype, list(DTYPES))} (one of {', '.join(DTYPES)})")
-    specs = [ModelSpec.parse(text) for text in texts]
+    specs = [ModelSpec.parse(model) if isinstance(model, str) else model for model in models]
     families = [instance(plugins.load("models", spec.name)) for spec in specs]
     every = sorted({key for family in families for key in family.Settings.model_fields})
     for key in overrides:
@@ -115,7 +115,7 @@ def contenders(
     folders = [contender.folder for contender in found]
     for place, folder in enumerate(folders):
         if folder in folders[:place]:
-            raise UserError(f"--model {texts[place]!r} is given twice")
+            raise UserError(f"model {specs[place].name!r} is given twice with equal options")
     return found
 
 

@@ -35,17 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     try:
-        arguments = _add_plugins(arguments)
-        chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
-        for problem in plugins.registry().problems:
-            sys.stderr.write(f"janus-eval: warning: {problem}\n")
-        result = _app(chosen)(arguments, prog_name="janus-eval", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        return _run(arguments)
     except UserError as error:
         return _refused(str(error), error.code)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("janus-eval: interrupted\n")
-        return 130
+        return _refused("interrupted", 130)
     except Exception as error:  # noqa: BLE001 - the last resort of a program
         if hasattr(error, "format_message"):  # click's usage errors, whichever click typer brings
             return _refused(error.format_message(), 2)
@@ -53,6 +47,20 @@ def run(arguments: list[str]) -> int:
             return _refused(f"{error.filename}: {error.strerror}", 2)
         traceback.print_exc()
         return _refused(f"unexpected {type(error).__name__}; this is a defect, please report the lines above", 2)
+
+
+def _run(arguments: list[str]) -> int:
+    arguments = _add_plugins(arguments) or ["--help"]
+    if arguments == ["--version"]:
+        import importlib.metadata
+
+        typer.echo(f"janus-eval {importlib.metadata.version('janus-eval')}")
+        return 0
+    for problem in plugins.registry().problems:
+        sys.stderr.write(f"janus-eval: warning: {problem}\n")
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
+    result = _app(chosen)(arguments, prog_name="janus-eval", standalone_mode=False)
+    return result if isinstance(result, int) else 0
 
 
 def _refused(message: str, code: int) -> int:
@@ -81,7 +89,6 @@ def _app(chosen: str | None) -> typer.Typer:
     app = typer.Typer(
         name="janus-eval",
         help="Evaluate unified multimodal models: every knob pinned, every number with its uncertainty.",
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich" if sys.stdout.isatty() else None,
@@ -119,13 +126,9 @@ def _placeholder() -> None:
 
 def _root(
     plugin: str | None = typer.Option(None, metavar="FILE_OR_MODULE", help="Add a plugin for this call; may repeat."),
-    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+    version: bool = typer.Option(False, "--version", help="Print the version."),
 ) -> None:
-    if version:
-        import importlib.metadata
-
-        typer.echo(f"janus-eval {importlib.metadata.version('janus-eval')}")
-        raise typer.Exit
+    """Both are read before typer is asked, in ``_run``; here they stand for ``--help``."""
 
 
 def _width() -> int:

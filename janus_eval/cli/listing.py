@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -19,24 +19,34 @@ def listing(
     from janus_eval import plugins
     from janus_eval.errors import UserError
 
-    kinds: dict[str, Callable[[], Iterable[Row]]] = {
+    kinds: dict[str, Callable[[], Iterable[Row | Mapping[str, object]]]] = {
         "models": _models,
         "tasks": _tasks,
         "protocols": _protocols,
         "instruments": _instruments,
         "suites": _suites,
         "commands": _commands,
-        # A list that a plugin offers is a function that gives rows.
+        # A list that a plugin offers is a function that gives rows, or tables whose keys are the columns' names.
         **{name: lambda name=name: plugins.load("lists", name)() for name in plugins.names("lists")},  # type: ignore[misc]
     }
     if kind is None:
-        for name in ("models", "tasks", "instruments", "suites"):
-            typer.echo(f"{name}: {', '.join(plugins.names(name)) or 'none'}")
-        typer.echo(f"more: janus-eval list {'|'.join(kinds)}")
+        named = ("models", "tasks", "instruments", "suites")
+        rows = [(name, ", ".join(plugins.names(name)) or "none") for name in named]
+        _print([*rows, ("more", f"janus-eval list {', '.join(kinds)}")])
         return
     if kind not in kinds:
         raise UserError(f"unknown kind {kind!r}{plugins.near(kind, list(kinds))} (one of {', '.join(kinds)})")
-    _print(list(kinds[kind]()))
+    _print(list(_rows(kinds[kind]())))
+
+
+def _rows(lines: Iterable[Row | Mapping[str, object]]) -> Iterator[Row]:
+    for place, line in enumerate(lines):
+        if isinstance(line, Mapping):
+            if place == 0:
+                yield tuple(line)
+            yield tuple("" if value is None else str(value) for value in line.values())
+        else:
+            yield line
 
 
 def _models() -> Iterator[Row]:
@@ -99,11 +109,15 @@ def _offered(kind: str) -> Iterator[tuple[str, Any]]:
 
 
 def _print(rows: Sequence[Row]) -> None:
-    """Columns that line up; the last one wraps under itself."""
+    """Columns that line up; long cells wrap under themselves."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table.grid(padding=(0, 2), expand=False)
+    table = Table.grid(padding=(0, 2, 0, 0))
     for row in rows:
-        table.add_row(*row)
-    Console().print(table, highlight=False, markup=False)
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    console = Console()
+    with console.capture() as capture:
+        console.print(table)
+    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))

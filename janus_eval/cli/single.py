@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from janus_eval.errors import UserError
-from janus_eval.respond import checked
+from janus_eval.progress import Silent
+from janus_eval.respond import batcher_of, checked
 from janus_eval.specs import contenders, parse_options
 from janus_eval.types import Capability, Failure, Request, Response
 
@@ -19,8 +19,8 @@ def respond_once(
     if capability not in contender.family.capabilities:
         can = ", ".join(sorted(contender.family.capabilities)) or "nothing"
         raise UserError(f"model {contender.spec.name!r} cannot {capability} (it can {can})")
-    model: Any = contender.load()
-    [outcome] = getattr(model, capability)([request])
+    batcher = batcher_of(contender.spec.name, contender.load(), capability, 1, Silent())
+    [[(_, outcome)]] = batcher.run([request], lambda request: request.key)
     outcome = checked(request, outcome)
     if isinstance(outcome, Failure):
         raise UserError(f"model {contender.spec.name!r} failed: {outcome.reason}")

@@ -1,6 +1,7 @@
 """A toy world as a plugin: a model whose answers follow from its requests alone, two tasks, two instruments.
 
-``--plugin tests/core/toys.py`` brings it in. What it does wrong on request is set by its options.
+``--plugin tests/core/toys.py`` brings it in. What it does wrong on request is set by its options; TOY_SLOW seconds pass
+a batch, and the file TOY_LOG gets a line a request that the model was asked and a look that an eye took.
 """
 
 from __future__ import annotations
@@ -66,9 +67,6 @@ class ToySettings(BaseModel):
     """A batch of more than this many runs out of memory; 0 for no end of it."""
     broken: str = ""
     """A request whose text contains this raises."""
-    slow: float = 0.0
-    log: str = ""
-    """A file that gets a line for every request that is answered."""
 
 
 class Toy:
@@ -80,36 +78,41 @@ class Toy:
     def answer(self, questions: Sequence[Question]) -> list[Response | Failure]:
         self._before(questions, [question.text for question in questions])
         return [
-            Response(text="yes" if chance(question.text, question.seed) < self.settings.skill else "no", output_tokens=1)
+            Response(text="yes" if self._able(question.text, question.seed) else "no", output_tokens=1)
             for question in questions
         ]
 
-    def score(self, questions: Sequence[Question], continuations: Sequence[Sequence[str]]) -> list[list[float] | Failure]:
+    def score(
+        self, questions: Sequence[Question], continuations: Sequence[Sequence[str]]
+    ) -> list[list[float] | Failure]:
         return [[-1.0 for _ in row] for row in continuations]
 
     def draw(self, drawings: Sequence[Drawing]) -> list[Response | Failure]:
         self._before(drawings, [drawing.prompt for drawing in drawings])
-        pictures = []
-        for drawing in drawings:
-            right = chance(drawing.prompt, drawing.seed) < self.settings.skill
-            pictures.append(Response(image=Picture.from_pil(Image.new("RGB", (8, 8), drawing.prompt if right else "black"))))
-        return pictures
+        colours = [drawing.prompt if self._able(drawing.prompt, drawing.seed) else "black" for drawing in drawings]
+        return [Response(image=Picture.from_pil(Image.new("RGB", (8, 8), colour))) for colour in colours]
+
+    def _able(self, text: str, seed: int) -> bool:
+        """Whether this request comes out right: by chance, but always the same."""
+        digest = hashlib.sha256(f"{text} {seed}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") / 2**32 < self.settings.skill
 
     def _before(self, requests: Sequence[Request], texts: Sequence[str]) -> None:
         self.batches.append(len(requests))
-        time.sleep(self.settings.slow)
         if self.settings.memory and len(requests) > self.settings.memory:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         for text in texts:
             if self.settings.broken and self.settings.broken in text:
                 raise KeyError(f"cannot do {text}")
-        if self.settings.log:
-            with Path(self.settings.log).open("a") as log:
-                log.write("".join(f"{os.getpid()} {request.key} {request.id}\n" for request in requests))
+        slowly([f"{request.key} {request.id}" for request in requests])
 
 
-def chance(text: str, seed: int) -> float:
-    return int.from_bytes(hashlib.sha256(f"{text} {seed}".encode()).digest()[:4], "big") / 2**32
+def slowly(lines: Sequence[str]) -> None:
+    """Take the time and leave the traces that tests of killed runs need."""
+    time.sleep(float(os.environ.get("TOY_SLOW", "0")))
+    if log := os.environ.get("TOY_LOG"):
+        with Path(log).open("a") as file:
+            file.write("".join(f"{line}\n" for line in lines))
 
 
 class ToyFamily:
@@ -233,6 +236,7 @@ class Eye:
 
     def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
         type(self).looks += len(looks)
+        slowly(["look"] * len(looks))
         return [self.see(look) for look in looks]
 
     def see(self, look: Look) -> Observation | Failure:
