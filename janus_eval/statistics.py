@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from janus_eval.types import Estimate, Scored, Unit
 
@@ -105,7 +106,8 @@ def _bootstrap(scored: Sequence[Scored], unit: Unit, weigh: Literal["items", "ca
     generator = np.random.default_rng(SEED)
     draws = [_resampled(stratum, TOP[unit], generator) for stratum in strata]
     sums, counts = (np.stack(part, axis=-1) for part in zip(*draws, strict=True))
-    low, high = np.quantile(_mean(sums, counts, weigh), [0.025, 0.975])
+    stretch = _small_sample_stretch(strata, weigh)
+    low, high = value + stretch * (np.quantile(_mean(sums, counts, weigh), [0.025, 0.975]) - value)
     # Stretched deviations may step over the ends of the scale; only a metric that itself leaves it may.
     means = np.concatenate([stratum.sums / stratum.counts for stratum in strata])
     bottom = 0.0 if means.min() >= 0 else -math.inf
@@ -152,11 +154,33 @@ def _resampled(stratum: Stratum, top: float, generator: np.random.Generator) -> 
     return sums + stretch * (times @ stratum.sums - sums), counts + stretch * (times @ stratum.counts - counts)
 
 
+def _small_sample_stretch(strata: Sequence[Stratum], weigh: Literal["items", "categories"]) -> float:
+    """Student's 97.5% quantile over the normal one, at Satterthwaite's (1946) degrees of freedom.
+
+    Few groups don't know their own spread well, so percentiles of resamples lie too close to the value. Categories
+    whose groups agree have no spread to be wrong about.
+    """
+    variances, freedoms = [], []
+    for weight, stratum in zip(_weights(strata, weigh), strata, strict=True):
+        if not stratum.all_equal:
+            groups = len(stratum.counts)
+            residuals = (stratum.sums - stratum.counts * stratum.sums.sum() / stratum.counts.sum()) * groups
+            variances.append(weight**2 * float(np.var(residuals / stratum.counts.sum(), ddof=1)) / groups)
+            freedoms.append(groups - 1)
+    freedom = math.fsum(variances) ** 2 / math.fsum(v * v / f for v, f in zip(variances, freedoms, strict=True))
+    return float(stdtrit(freedom, 0.975)) / Z95
+
+
 def _effective_groups(strata: Sequence[Stratum], weigh: Literal["items", "categories"]) -> float:
     """Number of independent groups whose plain mean would vary as much as the weighted mean of the categories does."""
+    groups = np.array([len(stratum.counts) for stratum in strata])
+    return float(1 / np.sum(_weights(strata, weigh) ** 2 / groups))
+
+
+def _weights(strata: Sequence[Stratum], weigh: Literal["items", "categories"]) -> Floats:
+    """What each category's mean counts in the whole."""
     counts = np.array([stratum.counts.sum() for stratum in strata])
-    weights = counts / counts.sum() if weigh == "items" else np.full(len(strata), 1 / len(strata))
-    return float(1 / np.sum(weights**2 / np.array([len(stratum.counts) for stratum in strata])))
+    return counts / counts.sum() if weigh == "items" else np.full(len(strata), 1 / len(strata))
 
 
 def _wilson_estimate(value: float, trials: float, unit: Unit, n: int, failed: int) -> Estimate:

@@ -127,6 +127,6 @@ def test_strict_mypy_passes_on_the_installed_wheel(site: Path, repository: Path,
     data = [
         folder
         for folder in (site / "janus_eval").rglob("*/")
-        if folder.is_dir() and not (folder / "__init__.py").exists()
+        if folder.is_dir() and folder.name != "__pycache__" and not (folder / "__init__.py").exists()
     ]
     assert int(seen[1]) == len(modules) + len(data), "mypy did not see every module of the wheel"

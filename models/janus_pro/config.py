@@ -53,7 +53,7 @@ SIGLIP_SIZES = ("patch_size", "width", "layers", "heads", "mlp_ratio")
 
 
 def read_config(raw: Mapping[str, Any]) -> JanusProConfig:
-    """The configuration in a parsed ``config.json`` of model type ``multi_modality``. Raises UserError naming the key."""
+    """A parsed ``config.json`` of model type ``multi_modality``. Raises UserError naming the key."""
     language = read_llama(section(raw, "language_config"))
     vision = read_siglip(params(raw, "vision_config"))
     vq = read_vq(params(raw, "gen_vision_config"))

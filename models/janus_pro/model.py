@@ -1,4 +1,4 @@
-"""Janus-Pro: one language model that reads images through SigLIP and draws them as VQ codes (arXiv 2501.17811, section 2).
+"""Janus-Pro: one language model reads images through SigLIP and draws them as VQ codes (arXiv 2501.17811, section 2).
 
 Shapes: B rows, T tokens, E hidden size, S image side, N image tokens of the understanding encoder, V codebook size.
 Janus (arXiv 2410.13848) is the same architecture with other weights and chat roles. Sampling stands in ``sampling.py``,
@@ -26,9 +26,7 @@ class JanusPro(nn.Module):
         self.vq = VQTokenizer(config.vq)
         self.gen_embed = nn.Embedding(config.vq.codebook_size, config.vq.codebook_dim)
         self.gen_aligner = Projector(config.gen_aligner)
-        self.gen_head = GenerationHead(
-            config.language.hidden_size, config.gen_head_width, config.vq.codebook_size
-        )
+        self.gen_head = GenerationHead(config.language.hidden_size, config.gen_head_width, config.vq.codebook_size)
         self.language = Llama(config.language)
         self.lm_head = Linear(config.language.hidden_size, config.language.vocab_size, bias=False)
         if config.language.tie_word_embeddings:
@@ -45,7 +43,7 @@ class JanusPro(nn.Module):
         return embedded
 
     def embed_codes(self, codes: Tensor) -> Tensor:
-        """VQ code ids ``[..., T]`` -> ``[..., T, E]``. Not the tokenizer's codebook: a table of the language model's own."""
+        """VQ code ids ``[..., T]`` -> ``[..., T, E]``. Not the tokenizer's codebook: a table of its own."""
         embedded: Tensor = self.gen_aligner(self.gen_embed(codes))
         return embedded
 

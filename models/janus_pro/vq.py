@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -130,7 +129,7 @@ class Decoder(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks at one resolution, each followed by attention at the smallest one, then a change of resolution."""
+    """Residual blocks at one resolution, with attention after each at the smallest; then a change of resolution."""
 
     def __init__(
         self, width: int, out: int, blocks: int, groups: int, attention: bool, resample: nn.Module | None

@@ -35,7 +35,9 @@ class LlamaConfig:
 class KVCache:
     """Keys and values of every layer, ``[L, 2, B, K, S, D]``, allocated once for ``capacity`` tokens a row."""
 
-    def __init__(self, config: LlamaConfig, rows: int, capacity: int, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, config: LlamaConfig, rows: int, capacity: int, *, device: torch.device, dtype: torch.dtype
+    ) -> None:
         shape = (config.num_hidden_layers, 2, rows, config.num_key_value_heads, capacity, config.head_dim)
         self.data = torch.empty(shape, device=device, dtype=dtype)
         self.length = 0
@@ -62,7 +64,7 @@ class KVCache:
         self.length += tokens
 
     def fill_from(self, other: KVCache, rows: Tensor) -> None:
-        """Start with what ``other`` holds: row i of this cache becomes row ``rows[i]`` of the other. Shares a prefix."""
+        """Start with what ``other`` holds: row i of this cache becomes row ``rows[i]`` of the other."""
         self.length = other.length
         self.data[:, :, :, :, : other.length] = other.data[:, :, :, :, : other.length].index_select(2, rows)
 
@@ -87,8 +89,9 @@ class Llama(nn.Module):
     ) -> Tensor:
         """Embeddings ``[B, T, E]`` -> hidden states after the final norm ``[B, T, E]``.
 
-        ``positions`` ``[T]`` or ``[B, T]``, by default counted on from the cache. ``mask`` is boolean ``[B or 1, 1, T, S]``,
-        True where attention is allowed, and then says everything; None means causal with nothing padded.
+        ``positions`` ``[T]`` or ``[B, T]``, by default counted on from the cache. ``mask``, boolean
+        ``[B or 1, 1, T, S]``, is True where attention is allowed, and then says everything; None means causal with
+        nothing padded.
         """
         past = cache.length if cache is not None else 0
         tokens = x.shape[1]

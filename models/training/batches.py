@@ -93,7 +93,7 @@ def drawing_loss(model: JanusPro, prompts: Sequence[list[int]], codes: Tensor, p
         predicting[row, len(prompt) - 1 : len(prompt) + count - 1] = True
     ids, drawn, predicting = (tensor.to(codes.device) for tensor in (ids, drawn, predicting))
     embedded = model.embed_codes(codes[:, :-1])
-    x = model.embed_text(ids).masked_scatter(drawn[..., None], embedded)
+    x = model.embed_text(ids).masked_scatter(drawn[..., None], embedded.to(model.language.embed_tokens.weight.dtype))
     hidden = model.language(x)
     return F.cross_entropy(model.code_logits(hidden[predicting]).float(), codes.flatten(), reduction="sum")
 

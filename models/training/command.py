@@ -14,13 +14,13 @@ from janus_eval.errors import UserError
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A built-in recipe (nano-janus-pro, janus-pro-1b, ...) or a .json file.")],
+    recipe: Annotated[str, typer.Argument(help="A built-in recipe (nano-janus-pro, ...) or a .json file.")],
     out: Annotated[Path, typer.Option(help="Folder for states, log, plot and checkpoint.")] = Path("janus-eval-train"),
     data: Annotated[list[Path] | None, typer.Option(help="JSONL of images and texts; without it, the shapes.")] = None,
     start: Annotated[str | None, typer.Option(help="Checkpoint to start from: folder or hub id.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     micro_batch: Annotated[int, typer.Option(min=1, help="Rows that go through the model at once.")] = 64,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the same number gives the same weights.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; they move the weights' last digits.")] = None,
     stop_after: Annotated[int | None, typer.Option(min=1, help="End each stage after so many steps.")] = None,
 ) -> None:
     """Train a model by a recipe. The same command goes on where a killed run stopped."""
@@ -45,7 +45,7 @@ def train(
         console.print(f"stopped; the same command goes on from the last saved step in {out}")
         raise typer.Exit(130) from None
     except OSError as error:
-        raise UserError(f"{out}: {error.strerror or error}; the last saved step is kept, mend it and run again") from None
+        raise UserError(f"{out}: {error.strerror or error}; the last saved step is kept, run again") from None
     command = "janus-eval train " + " ".join(sys.argv[2:] if sys.argv[1:2] == ["train"] else [recipe])
     folder = export(trainer, out / "checkpoint", command=command)
     plot_losses(out / "log.jsonl", out / "losses.png")

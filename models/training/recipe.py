@@ -39,6 +39,9 @@ class TokenizerStage(Part):
     steps: int = Field(gt=0)
     batch_size: int = Field(gt=0)
     schedule: Schedule
+    quantize_from: int = Field(0, ge=0)
+    """First step that rounds latents to codes. Before it the encoder and decoder learn without; then the codebook is
+    filled with their latents. Rounding from the start, a codebook of random vectors can collapse to a single code."""
     commitment: float = 0.25
     l1: float = 1.0
     l2: float = 1.0
@@ -90,6 +93,8 @@ class Recipe(Part):
     optimizer: Optimizer = Optimizer()
     tokenizer_stage: TokenizerStage | None = None
     stages: tuple[Stage, ...] = Field(min_length=1)
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """In which the language model's and the encoders' products are computed in the three stages (autocast)."""
     save_dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
     start: str | None = None
     """Checkpoint to start from: folder or hub id. None: random weights, or the tokenizer stage's."""

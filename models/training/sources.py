@@ -1,6 +1,7 @@
 """Where training examples come from: a JSONL file of images and texts, or the embedded world of shapes.
 
-An example is a function of (kind, index) alone, so that a run that was killed meets the very examples it would have met.
+An example is a function of (kind, index) alone, so that a run that was killed meets the very examples that it would
+have met.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class ShapesSource:
 
 
 class JsonlSource:
-    """Lines of ``{"image": path, "turns": [[question, answer], ...]}``, ``{"text": ...}`` or ``{"image": path, "prompt": ...}``.
+    """Lines of one object each: ``{"text": ...}``, ``{"image": path, "prompt": ...}`` or
+    ``{"image": path, "turns": [[question, answer], ...]}``.
 
     Paths are relative to the file and may not leave its folder. Each epoch is a new shuffle of each kind's lines.
     """
@@ -79,7 +81,7 @@ class JsonlSource:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except OSError as error:
-            raise UserError(f"--data {path}: {error.strerror or error}; give a JSONL file of images and texts") from None
+            raise UserError(f"--data {path}: {error.strerror or error}; give a JSONL file") from None
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
                 kind, row = self._parse(line, number)

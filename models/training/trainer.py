@@ -1,8 +1,8 @@
 """From a recipe and a source to a checkpoint in the published file format.
 
-Order: the tokenizer stage (if the recipe has one), then the recipe's stages one after the other on one model. Each stage
-starts a new AdamW, as a new stage of the paper does, and leaves ``STAGE.state.pt``; a run that was killed goes on from
-the last one written and ends with the same weights.
+Order: the tokenizer stage (if the recipe has one), then the recipe's stages one after the other on one model. Each
+stage starts a new AdamW, as a new stage of the paper does, and leaves ``STAGE.state.pt``; a run that was killed goes on
+from the last one written and ends with the same weights.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from janus_eval.models.training.batches import (
     split_batch,
     text_loss,
 )
-from janus_eval.models.training.loop import Stepper, adamw
+from janus_eval.models.training.loop import Stepper
 from janus_eval.models.training.recipe import Recipe, Stage, TokenizerStage
 from janus_eval.models.training.sources import KINDS, Example, Kind, Source, image_batch
 from janus_eval.models.training.vq_stage import VQStage
@@ -48,7 +48,7 @@ class Trainer:
     micro_batch: int = 64
 
     def run(self, console: Console, *, stop_after: int | None = None) -> None:
-        """All stages from where the folder left off. ``stop_after`` ends each stage after so many steps (for trials)."""
+        """All stages from where the folder left off. ``stop_after`` ends each after so many steps (for trials)."""
         for stepper in self.steppers():
             stepper.run(console, stop_after=stop_after)
 
@@ -105,7 +105,8 @@ class Trainer:
         if not examples:
             return {}
         encoder = Encoder(self.processor, self.recipe.roles, self.recipe.system_prompt)
-        encoded = [encoder.understanding(e.turns) if kind == "understanding" else encoder.text(e.text) for e in examples]
+        asks = kind == "understanding"
+        encoded = [encoder.understanding(example.turns) if asks else encoder.text(example.text) for example in examples]
         total = sum(target != IGNORED for _, targets in encoded for target in targets)
         device = self.model.lm_head.weight.device
         value = 0.0
@@ -113,9 +114,10 @@ class Trainer:
             part = slice(chunk, chunk + self.micro_batch)
             rows = Rows(*(tensor.to(device) for tensor in pad(encoded[part], self.processor.pad_id)))
             pixels = None
-            if kind == "understanding":
+            if asks:
                 pixels = self.processor.pixels([_image(example) for example in examples[part]]).to(device)
-            loss = text_loss(self.model, rows, pixels, self.processor.image_id) / total
+            with self._precision():
+                loss = text_loss(self.model, rows, pixels, self.processor.image_id) / total
             (weight * loss).backward()
             value += loss.item()
         return {kind: value}
@@ -125,18 +127,28 @@ class Trainer:
             return {}
         encoder = Encoder(self.processor, self.recipe.roles, self.recipe.system_prompt)
         dropped = torch.rand(len(examples), generator=_generator(self.recipe.seed, label)) < self.recipe.text_drop
-        prompts = [encoder.prompt(example.prompt) for example in examples]
         pad_id = self.processor.pad_id
-        prompts = [unconditional(prompt, pad_id) if drop else prompt for prompt, drop in zip(prompts, dropped, strict=True)]
+        prompts = [encoder.prompt(example.prompt) for example in examples]
+        for row in dropped.nonzero().flatten().tolist():
+            prompts[row] = unconditional(prompts[row], pad_id)
         value = 0.0
         for chunk in range(0, len(examples), self.micro_batch):
             part = slice(chunk, chunk + self.micro_batch)
             with torch.no_grad():
                 codes = self.model.vq.encode(self._drawn_pixels(examples[part])).flatten(1)
-            loss = drawing_loss(self.model, prompts[part], codes, pad_id) / (len(examples) * codes.shape[1])
+            with self._precision():
+                loss = drawing_loss(self.model, prompts[part], codes, pad_id) / (len(examples) * codes.shape[1])
             (weight * loss).backward()
             value += loss.item()
         return {"generation": value}
+
+    def _precision(self) -> torch.autocast:
+        """Products in the recipe's compute_dtype; weights, losses and optimizer moments stay as they are stored.
+
+        The image tokenizer runs outside it: its codes are targets, and a rounded latent could name a neighbour.
+        """
+        dtype = getattr(torch, self.recipe.compute_dtype)
+        return torch.autocast(self.model.lm_head.weight.device.type, dtype, enabled=dtype != torch.float32)
 
     def _drawn_pixels(self, examples: Sequence[Example]) -> Tensor:
         """Images as they are drawn: the short side to the size, the long one cropped (section 3.1)."""

@@ -27,30 +27,44 @@ class VQStage:
     def step(self, index: int, images: Tensor) -> Mapping[str, float]:
         """Losses of images ``[B, 3, S, S]`` in [-1, 1]; leaves gradients."""
         tokenizer, stage = self.tokenizer, self.stage
+        if index == stage.quantize_from > 0:
+            self._fill(index, images)
         quantized = tokenizer.quantize(tokenizer.latents(images))
-        through = quantized.before + (quantized.after - quantized.before).detach()
+        rounding = index >= stage.quantize_from
+        through = quantized.before + (quantized.after - quantized.before).detach() * rounding
         decoded = tokenizer.decode(through)
         l1, l2 = F.l1_loss(decoded, images), F.mse_loss(decoded, images)
         codebook = F.mse_loss(quantized.after, quantized.before.detach())
         commitment = F.mse_loss(quantized.before, quantized.after.detach())
-        loss = stage.l1 * l1 + stage.l2 * l2 + codebook + stage.commitment * commitment
+        loss = stage.l1 * l1 + stage.l2 * l2
+        if rounding:
+            loss = loss + codebook + stage.commitment * commitment
         loss.backward()
         self.last_used[quantized.codes.unique()] = index
-        if (index + 1) % stage.revive_every == 0 and index < stage.revive_until * stage.steps:
-            self._revive(index, images, quantized.before.detach())
+        due = (index + 1) % stage.revive_every == 0 and stage.quantize_from <= index < stage.revive_until * stage.steps
+        if due:
+            dead = (self.last_used <= index - stage.revive_every).nonzero().flatten()
+            self._replace(index, dead, stage.revive_at_most, images, quantized.before.detach())
         alive = (self.last_used > index - stage.revive_every).float().mean()
         return {"l1": l1.item(), "l2": l2.item(), "commit": commitment.item(), "codes": alive.item()}
 
-    def _revive(self, index: int, images: Tensor, latents: Tensor) -> None:
-        dead = (self.last_used <= index - self.stage.revive_every).nonzero().flatten()
+    def _fill(self, index: int, images: Tensor) -> None:
+        """Put latents of the first rounded batch into the codebook, as many as there are."""
+        with torch.no_grad():
+            latents = F.normalize(self.tokenizer.latents(images), dim=1)
+        every = torch.arange(len(self.last_used))
+        self._replace(index, every, len(every), images, latents)
+
+    def _replace(self, index: int, codes: Tensor, most: int, images: Tensor, latents: Tensor) -> None:
+        """Replace up to ``most`` of ``codes`` by latents ``[B, D, G, G]`` of patches that show something, at random."""
         patch = self.tokenizer.config.downsampling
         patches = F.unfold(images, patch, stride=patch).transpose(1, 2).flatten(0, 1)
         lively = patches.std(-1) > self.stage.foreground
         pool = latents.movedim(1, -1).flatten(0, 2)[lively]
-        count = min(len(dead), len(pool), self.stage.revive_at_most)
+        count = min(len(codes), len(pool), most)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
         picked = torch.randperm(len(pool), generator=generator)[:count]
-        chosen = dead[torch.randperm(len(dead), generator=generator)[:count]]
+        chosen = codes[torch.randperm(len(codes), generator=generator)[:count]]
         with torch.no_grad():
             self.tokenizer.codebook.weight[chosen] = pool[picked]
         self.last_used[chosen] = index

@@ -209,7 +209,9 @@ def test_schedules() -> None:
 
 def test_answers_alone_are_learned_and_end(whole: Trainer) -> None:
     processor = whole.processor
-    ids, targets = Encoder(processor, ("<|User|>", "<|Assistant|>")).understanding([("What color?", "red"), ("Is it?", "no")])
+    ids, targets = Encoder(processor, ("<|User|>", "<|Assistant|>")).understanding(
+        [("What color?", "red"), ("Is it?", "no")]
+    )
     learned = [target for target in targets if target != IGNORED]
     assert processor.decode(learned) == "red no"
     assert learned.count(processor.eos_id) == 2
@@ -269,7 +271,9 @@ def test_malformed_lines_are_named(row: Any, complaint: str, tmp_path: Path) -> 
         JsonlSource(write_jsonl(tmp_path, [row]), 0)
 
 
-@pytest.mark.parametrize(("name", "complaint"), [("../x.png", "outside"), ("y.png", "y.png"), ("data.jsonl", "not an image")])
+@pytest.mark.parametrize(
+    ("name", "complaint"), [("../x.png", "outside"), ("y.png", "y.png"), ("data.jsonl", "not an image")]
+)
 def test_images_that_are_none_are_named(name: str, complaint: str, tmp_path: Path) -> None:
     source = JsonlSource(write_jsonl(tmp_path, [{"image": name, "prompt": "x"}]), 0)
     with pytest.raises(UserError, match=complaint):
