@@ -68,6 +68,20 @@ def pad(rows: Sequence[tuple[list[int], list[int]]], pad_id: int, multiple: int 
     return Rows(ids, targets)
 
 
+def similar_lengths(lengths: Sequence[int], most: int, spread: float = 1.6) -> list[list[int]]:
+    """Rows in chunks of at most ``most`` whose lengths lie within a factor of ``spread``, longest first.
+
+    Conversations differ in length by a factor of two and more: side by side, half of the products would be of pads.
+    """
+    chunks: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda k: (-lengths[k], k)):
+        if chunks and len(chunks[-1]) < most and lengths[chunks[-1][0]] <= spread * lengths[row]:
+            chunks[-1].append(row)
+        else:
+            chunks.append([row])
+    return chunks
+
+
 def text_loss(model: JanusPro, rows: Rows, pixels: Tensor | None, image_id: int) -> Tensor:
     """Sum of the targets' cross-entropies; ``pixels`` ``[B, 3, S, S]`` fill each row's image tokens, if any."""
     x = model.embed_text(rows.ids)
@@ -93,7 +107,7 @@ def drawing_loss(model: JanusPro, prompts: Sequence[list[int]], codes: Tensor, p
         predicting[row, len(prompt) - 1 : len(prompt) + count - 1] = True
     ids, drawn, predicting = (tensor.to(codes.device) for tensor in (ids, drawn, predicting))
     embedded = model.embed_codes(codes[:, :-1])
-    x = model.embed_text(ids).masked_scatter(drawn[..., None], embedded.to(model.language.embed_tokens.weight.dtype))
+    x = model.embed_text(ids).masked_scatter(drawn[..., None], embedded)
     hidden = model.language(x)
     return F.cross_entropy(model.code_logits(hidden[predicting]).float(), codes.flatten(), reduction="sum")
 

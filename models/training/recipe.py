@@ -93,8 +93,6 @@ class Recipe(Part):
     optimizer: Optimizer = Optimizer()
     tokenizer_stage: TokenizerStage | None = None
     stages: tuple[Stage, ...] = Field(min_length=1)
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """In which the language model's and the encoders' products are computed in the three stages (autocast)."""
     save_dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
     start: str | None = None
     """Checkpoint to start from: folder or hub id. None: random weights, or the tokenizer stage's."""

@@ -27,6 +27,7 @@ from janus_eval.models.training.batches import (
     Rows,
     drawing_loss,
     pad,
+    similar_lengths,
     split_batch,
     text_loss,
 )
@@ -110,14 +111,12 @@ class Trainer:
         total = sum(target != IGNORED for _, targets in encoded for target in targets)
         device = self.model.lm_head.weight.device
         value = 0.0
-        for chunk in range(0, len(examples), self.micro_batch):
-            part = slice(chunk, chunk + self.micro_batch)
-            rows = Rows(*(tensor.to(device) for tensor in pad(encoded[part], self.processor.pad_id)))
+        for part in similar_lengths([len(ids) for ids, _ in encoded], self.micro_batch):
+            rows = Rows(*(tensor.to(device) for tensor in pad([encoded[k] for k in part], self.processor.pad_id)))
             pixels = None
             if asks:
-                pixels = self.processor.pixels([_image(example) for example in examples[part]]).to(device)
-            with self._precision():
-                loss = text_loss(self.model, rows, pixels, self.processor.image_id) / total
+                pixels = self.processor.pixels([_image(examples[k]) for k in part]).to(device)
+            loss = text_loss(self.model, rows, pixels, self.processor.image_id) / total
             (weight * loss).backward()
             value += loss.item()
         return {kind: value}
@@ -136,19 +135,10 @@ class Trainer:
             part = slice(chunk, chunk + self.micro_batch)
             with torch.no_grad():
                 codes = self.model.vq.encode(self._drawn_pixels(examples[part])).flatten(1)
-            with self._precision():
-                loss = drawing_loss(self.model, prompts[part], codes, pad_id) / (len(examples) * codes.shape[1])
+            loss = drawing_loss(self.model, prompts[part], codes, pad_id) / (len(examples) * codes.shape[1])
             (weight * loss).backward()
             value += loss.item()
         return {"generation": value}
-
-    def _precision(self) -> torch.autocast:
-        """Products in the recipe's compute_dtype; weights, losses and optimizer moments stay as they are stored.
-
-        The image tokenizer runs outside it: its codes are targets, and a rounded latent could name a neighbour.
-        """
-        dtype = getattr(torch, self.recipe.compute_dtype)
-        return torch.autocast(self.model.lm_head.weight.device.type, dtype, enabled=dtype != torch.float32)
 
     def _drawn_pixels(self, examples: Sequence[Example]) -> Tensor:
         """Images as they are drawn: the short side to the size, the long one cropped (section 3.1)."""

@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from janus_eval.errors import UserError
-from janus_eval.models.training.batches import IGNORED, Encoder, split_batch
+from janus_eval.models.training.batches import IGNORED, Encoder, similar_lengths, split_batch
 from janus_eval.models.training.loop import learning_rate, select_trainable
 from janus_eval.models.training.recipe import Recipe, Schedule, builtin_recipes, load_recipe
 from janus_eval.models.training.session import export, prepare
@@ -196,6 +196,15 @@ def test_every_step_has_the_whole_batch_and_the_ratio_holds_on_average() -> None
     counts = [split_batch(7, (5, 1, 4), step) for step in range(100)]
     assert all(sum(count) == 7 for count in counts)
     assert [sum(part) for part in zip(*counts, strict=True)] == [350, 70, 280]
+
+
+def test_rows_of_like_length_go_together() -> None:
+    assert similar_lengths([10, 30, 19, 31, 8], most=2) == [[3, 1], [2], [0, 4]]
+    assert similar_lengths([5, 5, 5], most=2) == [[0, 1], [2]]
+    lengths = [7, 80, 33, 160, 12, 100]
+    chunks = similar_lengths(lengths, most=64)
+    assert sorted(row for chunk in chunks for row in chunk) == list(range(6))
+    assert all(max(lengths[k] for k in chunk) <= 1.6 * min(lengths[k] for k in chunk) for chunk in chunks)
 
 
 def test_schedules() -> None:
