@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from janus_eval.models.janus_pro.model import JanusPro
+from janus_eval.models.parts.linear import packed_weights
 from janus_eval.models.parts.llama import KVCache, padded_causal_mask
 
 Pick: TypeAlias = Callable[[int, Tensor, Tensor], Tensor]
@@ -109,16 +110,17 @@ def draw_codes(
     codes = torch.zeros(images, count, dtype=torch.long, device=device)
     broken = torch.full((images,), -1, device=device)
     every = torch.arange(images, device=device)
-    for step in range(count):
-        conditional, free = model.code_logits(hidden).float().chunk(2)
-        mixed = free + guidance * (conditional - free)
-        codes[:, step] = chosen = pick(step, every, mixed)
-        broken = torch.where((broken < 0) & ~mixed.isfinite().all(-1), step, broken)
-        if watch is not None:
-            watch(step, Guided(conditional, free, mixed))
-        if step < count - 1:
-            x = model.embed_codes(chosen).repeat(2, 1)[:, None]
-            hidden = forward_step(model, x, cache, lengths + step, seen)
+    with packed_weights(model.language, model.gen_head):
+        for step in range(count):
+            conditional, free = model.code_logits(hidden).float().chunk(2)
+            mixed = free + guidance * (conditional - free)
+            codes[:, step] = chosen = pick(step, every, mixed)
+            broken = torch.where((broken < 0) & ~mixed.isfinite().all(-1), step, broken)
+            if watch is not None:
+                watch(step, Guided(conditional, free, mixed))
+            if step < count - 1:
+                x = model.embed_codes(chosen).repeat(2, 1)[:, None]
+                hidden = forward_step(model, x, cache, lengths + step, seen)
     return Drawn(codes, broken)
 
 
