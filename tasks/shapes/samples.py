@@ -1,7 +1,8 @@
 """Rows of the five shapes tasks, from random streams that training never uses.
 
-Training draws its numbers from generators seeded with integers, these rows from generators seeded with strings. About a
-fifth of the rows show or ask for something that training holds out; ``metadata["seen"]`` says which.
+Both seed a generator with a string: training with its seed, kind and index, these rows with the task's name and
+``held out``, so that no seed of one gives a stream of the other. About a fifth of the rows show or ask for something
+that training holds out; ``metadata["seen"]`` says which.
 """
 
 from __future__ import annotations
