@@ -66,7 +66,8 @@ class KVCache:
     def fill_from(self, other: KVCache, rows: Tensor) -> None:
         """Start with what ``other`` holds: row i of this cache becomes row ``rows[i]`` of the other."""
         self.length = other.length
-        self.data[:, :, :, :, : other.length] = other.data[:, :, :, :, : other.length].index_select(2, rows)
+        for row, source in enumerate(rows.tolist()):  # one by one: no second copy of the whole in between
+            self.data[:, :, row, :, : other.length] = other.data[:, :, source, :, : other.length]
 
 
 class Llama(nn.Module):
