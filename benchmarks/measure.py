@@ -121,7 +121,8 @@ class Figure:
 
     def row(self) -> str:
         found = spread(self.values)
-        return f"| {self.name} | {found['median']:.3g} {self.unit} | {found['low']:.3g} to {found['high']:.3g} |"
+        median, low, high = (f"{value:.0f}" if value >= 100 else f"{value:.3g}" for value in found.values())
+        return f"| {self.name} | {median} {self.unit} | {low} to {high} |"
 
     def as_json(self) -> dict[str, object]:
         return {"name": self.name, "unit": self.unit, **spread(self.values), "values": list(self.values)}
@@ -150,7 +151,6 @@ class Child(NamedTuple):
 
     wall: float
     cpu: float
-    peak_mib: float
     output: str
 
 
@@ -164,8 +164,7 @@ def child(command: Sequence[str]) -> Child:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{errors}")
-    unit = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss counts kilobytes, and bytes on macOS
-    return Child(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit, output)
+    return Child(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, output)
 
 
 def quiet_threads(threads: int) -> None:
@@ -195,5 +194,12 @@ def machine(threads: int) -> dict[str, object]:
 
 
 def own_peak_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 if sys.platform != "darwin" else 1024**2)
+    """The most memory that this process has held.
+
+    Linux counts into ``ru_maxrss`` what the parent held when it started the process; the status file does not.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS

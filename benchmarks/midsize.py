@@ -96,8 +96,8 @@ def write_checkpoint(model: JanusPro, folder: Path) -> None:
     tags = Tags()
     named = [*tags, *ROLES, ":", "[UNK]"]
     vocabulary = {word: k for k, word in enumerate([*named, *(f"w{k}" for k in range(1000))])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))  # type: ignore[arg-type]
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.add_special_tokens([*tags, *ROLES])
     tokenizer.save(str(folder / "tokenizer.json"))
     for name, content in {

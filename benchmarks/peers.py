@@ -26,7 +26,7 @@ def transformers_janus(model: JanusPro) -> Any:
 
     config = JanusConfig(**converted_config(model))
     with torch.device("meta"):
-        theirs = JanusForConditionalGeneration(config)
+        theirs: Any = JanusForConditionalGeneration(config)
     tensors = dict(named_tensors(model, TRANSFORMERS_FORMAT))
     kept = theirs.load_state_dict(tensors, strict=False, assign=True)
     assert not kept.unexpected_keys, kept.unexpected_keys
@@ -96,8 +96,8 @@ def converted_config(model: JanusPro) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def transformers_draw(theirs: Any, prompts: Sequence[Sequence[int]], codes: int) -> Tensor:
-    """``generate`` in image mode, guided and sampled: code ids ``[P, C]``."""
+def transformers_draw(theirs: Any, prompts: Sequence[Sequence[int]], codes: int, *, greedy: bool = False) -> Tensor:
+    """``generate`` in image mode, guided and sampled (unless ``greedy``, for tests): code ids ``[P, C]``."""
     theirs.model.vision_model.config.num_image_tokens = codes  # how many it draws; not an option of generate
     ids = torch.tensor(prompts)
     drawn: Tensor = theirs.generate(
@@ -105,8 +105,8 @@ def transformers_draw(theirs: Any, prompts: Sequence[Sequence[int]], codes: int)
         attention_mask=torch.ones_like(ids),
         generation_mode="image",
         guidance_scale=5.0,
-        do_sample=True,
-        top_k=0,
+        do_sample=not greedy,
+        top_k=None if greedy else 0,
         max_length=ids.shape[1] + codes,
     )
     assert drawn.shape == (len(prompts), codes)
@@ -131,11 +131,14 @@ def transformers_answer(theirs: Any, prompts: Sequence[Sequence[int]], pixels: T
 
 
 @torch.inference_mode()
-def script_draw(theirs: Any, prompt: Sequence[int], codes: int, *, images: int = 4, guidance: float = 5.0) -> Tensor:
+def script_draw(
+    theirs: Any, prompt: Sequence[int], codes: int, *, images: int = 4, guidance: float = 5.0, greedy: bool = False
+) -> Tensor:
     """One prompt, several images of it, as the published script proceeds: code ids ``[P, C]``.
 
     The whole prompt is read once for every row, with and without its text in turn; the cache grows by a token a step;
-    a softmax and a multinomial draw pick from the mixed logits. The parts are transformers'.
+    a softmax and a multinomial draw (or the likeliest, for tests) pick from the mixed logits. The parts are
+    transformers'.
     """
     from transformers import DynamicCache
 
@@ -149,6 +152,6 @@ def script_draw(theirs: Any, prompt: Sequence[int], codes: int, *, images: int =
         logits = head(hidden[:, -1])
         conditional, unconditional = logits[0::2], logits[1::2]
         probabilities = (unconditional + guidance * (conditional - unconditional)).softmax(-1)
-        drawn[:, step] = chosen = probabilities.multinomial(1)[:, 0]
+        drawn[:, step] = chosen = probabilities.argmax(-1) if greedy else probabilities.multinomial(1)[:, 0]
         x = theirs.prepare_embeddings_for_image_generation(chosen.repeat_interleave(2)[:, None])
     return drawn

@@ -1,0 +1,104 @@
+"""The benchmarks run, at a tiny size, and their contenders do the same work: equal codes and equal answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import asking, children, drawing, measure, midsize, run
+from benchmarks.asking import Pair
+from benchmarks.drawing import Setting
+from benchmarks.peers import TOKEN, script_draw, transformers_answer, transformers_draw, transformers_janus
+from janus_eval.models.janus_pro.config import JanusProConfig, ProjectorConfig
+from janus_eval.models.janus_pro.sampling import draw_codes, greedy
+from janus_eval.models.janus_pro.vq import VQConfig
+from janus_eval.models.parts.siglip import SiglipConfig
+
+pytestmark = pytest.mark.filterwarnings("ignore:.past_key_values. is deprecated:FutureWarning")
+CODES = 16
+
+
+@pytest.fixture(scope="module")
+def config() -> JanusProConfig:
+    """The mid-size model with everything small but the vocabulary, which has to hold the tokenizer's words."""
+    whole = midsize.mid_config()
+    language = dataclasses.replace(
+        whole.language, vocab_size=1100, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=4, head_dim=8,
+    )  # fmt: skip
+    vq = VQConfig(codebook_size=64, channels=32, latent_channels=16, res_blocks=1)
+    return dataclasses.replace(
+        whole,
+        vision=SiglipConfig(image_size=64, patch_size=16, width=24, layers=2, heads=3),
+        aligner=ProjectorConfig(24, 32, 2),
+        vq=vq,
+        gen_aligner=ProjectorConfig(vq.codebook_dim, 32, 2),
+        gen_head_width=32,
+        language=language,
+    )
+
+
+@pytest.fixture(scope="module")
+def setting(config: JanusProConfig) -> Setting:
+    model = midsize.random_model(config)
+    return Setting(model, transformers_janus(model), CODES, 2)
+
+
+@pytest.fixture(scope="module")
+def pair(config: JanusProConfig) -> Pair:
+    return asking.load_pair(midsize.random_model(config))
+
+
+@torch.inference_mode()
+def test_contenders_draw_the_same_codes(setting: Setting) -> None:
+    prompts = midsize.prompt_ids(3)
+    ours = draw_codes(
+        setting.model, prompts, pad_id=TOKEN["pad"], count=CODES, guidance=drawing.GUIDANCE, pick=greedy
+    ).codes
+    assert torch.equal(ours, transformers_draw(setting.theirs, prompts, CODES, greedy=True))
+    script = [script_draw(setting.theirs, prompt, CODES, images=2, greedy=True) for prompt in prompts]
+    assert torch.equal(ours.repeat_interleave(2, dim=0), torch.cat(script))
+    assert len(set(map(tuple, ours.tolist()))) == 3, "equal whatever the prompt: the comparison says nothing"
+
+
+def test_contenders_give_the_same_answers(pair: Pair) -> None:
+    asked = [*asking.questions(3, 8), *asking.questions(1, 5)]
+    whole = asking.whole_prompts(pair, asked)
+    theirs = transformers_answer(pair.theirs, whole.prompts, whole.pixels, midsize.NEW_TOKENS)
+    assert asking.texts(pair, asked) == [pair.ours.processor.decode(ids) for ids in theirs.tolist()]
+
+
+def test_scenes_make_a_report(setting: Setting, pair: Pair) -> None:
+    scenes = (drawing.four_images, drawing.sixteen_images, drawing.sixteen_prompts)
+    comparisons = [scene(setting) for scene in scenes]
+    comparisons += [asking.shared_image(pair, 2, 5, 2), drawing.products(setting, 2)]
+    report = measure.Report(comparisons, [drawing.pixels_of_one(setting)])
+    rows = {row["contender"]: row for row in report.comparisons[2].rows()}
+    assert set(rows) == {drawing.OURS, drawing.THEIRS, drawing.SCRIPT}
+    assert "cpu_ratio" not in rows[drawing.OURS] and "cpu_ratio" in rows[drawing.SCRIPT]
+    assert len(json.loads(json.dumps(report.as_json()))["comparisons"]) == len(comparisons)
+    assert all(comparison.title in report.table() for comparison in comparisons)
+
+
+def test_costs_of_a_share_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(measure.time, "process_time", lambda: 0.0)
+    order: list[str] = []
+    contenders = [measure.Contender(name, lambda name=name: order.append(name), 1 / 4) for name in "ab"]
+    assert measure.interleaved(contenders, 2) == {name: [measure.Cost(4.0, 0.0)] * 2 for name in "ab"}
+    assert order == ["a", "b", "b", "a"]
+
+
+def test_a_run_writes_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "quiet_threads", lambda _: None)
+    monkeypatch.setattr(run, "quiet_threads", lambda _: None)
+    monkeypatch.setattr(children, "figures_of_starting", lambda _: [measure.Figure("help", "s", [0.1, 0.3, 0.2])])
+    run.main(["--quick", "--only", "startup", "--out", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["figures"][0]["median"] == 0.2 and found["machine"]["quick"] is True
+    assert measure.own_peak_mib() > 50
