@@ -12,7 +12,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,20 @@ def select_trainable(model: nn.Module, names: Sequence[str]) -> list[nn.Paramete
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def adamw(parameters: Sequence[nn.Parameter], options: Optimizer) -> torch.optim.AdamW:
-    """AdamW over one flat group; the rate is set at every step."""
+def adamw(model: nn.Module, rates: Mapping[str, float], options: Optimizer) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters, those of equal ``rates`` in one group; the rate is set at every step."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            factors = [factor for part, factor in rates.items() if name.startswith(part + ".")]
+            groups.setdefault(factors[0] if factors else 1.0, []).append(parameter)
     return torch.optim.AdamW(
-        parameters, lr=1.0, betas=options.betas, eps=1e-8, weight_decay=options.weight_decay, fused=True
+        [{"params": parameters, "factor": factor} for factor, parameters in groups.items()],
+        lr=1.0,
+        betas=options.betas,
+        eps=1e-8,
+        weight_decay=options.weight_decay,
+        fused=True,
     )
 
 
@@ -71,13 +81,14 @@ class Stepper:
     folder: Path
     step: Callable[[int], Mapping[str, float]]
     last_step: int
+    rates: Mapping[str, float] = field(default_factory=dict)
     extra_state: Callable[[], dict[str, Tensor]] = dict
     load_extra: Callable[[Mapping[str, Tensor]], None] = lambda state: None
 
     def run(self, console: Console, *, stop_after: int | None = None) -> None:
         """From the last saved step to the end. ``stop_after`` ends the stage early, after so many steps in all."""
         parameters = select_trainable(self.module, self.trainable)
-        optimizer = adamw(parameters, self.options)
+        optimizer = adamw(self.module, self.rates, self.options)
         start = self._resume(optimizer)
         end = self.last_step if stop_after is None else min(self.last_step, stop_after)
         if start >= end:
@@ -103,7 +114,8 @@ class Stepper:
     def _one(self, index: int, parameters: list[nn.Parameter], optimizer: torch.optim.AdamW) -> dict[str, Any]:
         began = time.monotonic()
         rate = learning_rate(self.schedule, index, self.steps)
-        optimizer.param_groups[0]["lr"] = rate
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
         losses = dict(self.step(index))
         losses["grad_norm"] = float(nn.utils.clip_grad_norm_(parameters, self.options.grad_clip))
         if not all(math.isfinite(value) for value in losses.values()):

@@ -65,12 +65,21 @@ class Stage(Part):
     trainable: tuple[str, ...]
     weight_decay: float | None = None
     """Of this stage alone; None takes the optimizer's."""
+    rates: dict[str, float] = {}
+    """Factors on the learning rate of single modules; each is one of ``trainable``."""
     stop_early: int | None = Field(None, gt=0)
     """Steps after which the stage ends though its schedule is made for ``steps``."""
 
     @property
     def last_step(self) -> int:
         return min(self.steps, self.stop_early or self.steps)
+
+    @model_validator(mode="after")
+    def _rates_of_trained(self) -> Stage:
+        strangers = [name for name, factor in self.rates.items() if name not in self.trainable or factor <= 0]
+        if strangers:
+            raise ValueError(f"rates {', '.join(strangers)}: a positive factor for one of trainable is expected")
+        return self
 
     @model_validator(mode="after")
     def _some_data(self) -> Stage:

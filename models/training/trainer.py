@@ -73,7 +73,7 @@ class Trainer:
 
         return Stepper(
             "tokenizer", stage.steps, stage.schedule, self.recipe.optimizer, vq, ("all",),
-            self.folder, step, stage.steps, runner.extra_state, runner.load_extra,
+            self.folder, step, stage.steps, extra_state=runner.extra_state, load_extra=runner.load_extra,
         )  # fmt: skip
 
     def _stage(self, stage: Stage, offset: int) -> Stepper:
@@ -86,7 +86,7 @@ class Trainer:
             options = options.model_copy(update={"weight_decay": stage.weight_decay})
         return Stepper(
             stage.name, stage.steps, stage.schedule, options, self.model, stage.trainable, self.folder,
-            lambda index: self.losses(stage, index, offset), stage.last_step,
+            lambda index: self.losses(stage, index, offset), stage.last_step, stage.rates,
         )  # fmt: skip
 
     def losses(self, stage: Stage, index: int, offset: int = 0) -> dict[str, float]:
@@ -148,22 +148,34 @@ class Trainer:
         return torch.from_numpy(pixels).to(self.model.lm_head.weight.device)
 
 
-def init_weights(model: nn.Module, seed: int, std: float = 0.02) -> None:
-    """Normal weights, the last products of the decoder's residual branches smaller by its depth (GPT-2's rule), zero
-    biases; convolutions as PyTorch's default. Each parameter's values depend on the seed and its name alone."""
+EMBEDDINGS = {"language.embed_tokens": 0.5, "gen_embed": 1.0, "vq.codebook": 0.02}
+"""Standard deviations of fresh tables. Text has about what the aligners make of images and codes."""
+
+
+def init_weights(model: nn.Module, seed: int) -> None:
+    """Normal weights that keep the size of what they are given (LeCun), zero biases.
+
+    The last products of the decoder's residual branches are smaller by its depth (GPT-2's rule); convolutions are
+    PyTorch's default. Text, codes and image tokens enter the decoder at a like size: far apart, the optimizer first
+    grows the small ones, and the image's grew to a constant that hid what it showed. Each parameter's values depend on
+    the seed and its name alone.
+    """
     depth = sum(name.endswith(".mlp") for name, _ in model.named_modules())
     for name, module in model.named_modules():
-        if isinstance(module, (nn.Linear, nn.Embedding)):
+        if isinstance(module, nn.Linear):
             last = name.endswith(("attention.out", "mlp.down"))
-            scale = std / (2 * depth) ** 0.5 if last else std
-            nn.init.normal_(module.weight, std=scale, generator=_generator(seed, name))
+            std = (module.in_features * (2 * depth if last else 1)) ** -0.5
+            nn.init.normal_(module.weight, std=std, generator=_generator(seed, name))
+        elif isinstance(module, nn.Embedding):
+            std = EMBEDDINGS[name]
+            nn.init.normal_(module.weight, std=std, generator=_generator(seed, name))
         elif isinstance(module, nn.Conv2d):
             nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=_generator(seed, name))
         if isinstance(module, (nn.Linear, nn.Conv2d)) and module.bias is not None:
             nn.init.zeros_(module.bias)
     for name, parameter in model.named_parameters():
         if name.endswith("pos_embed"):
-            nn.init.normal_(parameter, std=std, generator=_generator(seed, name))
+            nn.init.normal_(parameter, std=0.2, generator=_generator(seed, name))
 
 
 def _image(example: Example) -> Image.Image:

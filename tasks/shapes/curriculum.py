@@ -55,6 +55,9 @@ DRAWING_MIX: dict[str, float] = {
     "word": 0.11,
 }
 
+# Share of the conversations that begin with a description of the whole picture.
+DESCRIBED = 0.7
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -246,7 +249,7 @@ def _turn(scene: Scene, rng: random.Random) -> tuple[str, str]:
         if ask is None:
             continue
         # What has one right answer is asked openly too; the OCR tasks ask for texts in no other way.
-        open_share = 0.6 if scene.writings else 0.2
+        open_share = 0.6 if scene.writings else 0.4
         if ask.sub_ability not in {"pair", "side"} and rng.random() < open_share:
             return ask.question, ask.answer
         if ask.wrong:
@@ -254,10 +257,17 @@ def _turn(scene: Scene, rng: random.Random) -> tuple[str, str]:
 
 
 def question_example(rng: random.Random) -> QuestionExample:
-    """Four to six different questions about one picture (three about a text), most of them multiple choice."""
+    """Three to five different questions about one picture (two about a text), and often a description before them.
+
+    From random weights, letters and yeses alone never taught an encoder to see: which letter is right says too little
+    about a picture. Descriptions name everything in it.
+    """
     scene = text_scene(rng) if rng.random() < 0.3 else random_scene(rng)
-    wanted = rng.randint(4, 6) if scene.things else 3
     turns: dict[str, str] = {}
+    if rng.random() < DESCRIBED:
+        told = questions.whole_picture(scene)
+        turns[told.question] = told.answer
+    wanted = len(turns) + (rng.randint(3, 4) if scene.things else 2)
     while len(turns) < wanted:
         question, answer = _turn(scene, rng)
         turns.setdefault(question, answer)

@@ -104,6 +104,14 @@ def _unique_thing(scene: Scene, rng: random.Random) -> Thing | None:
     return scene.with_shape(shape)[0] if shape else None
 
 
+def whole_picture(scene: Scene) -> Ask:
+    """All that is there, in reading order, each with its place; the open form of ``present_pair``'s question."""
+    told = [f'the {"digit" if w.text in DIGITS else "word"} "{w.text}"' for w in scene.writings]
+    for thing in sorted(scene.things, key=lambda thing: (thing.y, thing.x)):
+        told.append(" ".join(word for word in (with_article(f"{thing.colour} {thing.shape}"), *_side(thing)) if word))
+    return Ask("What is in the picture?", ", ".join(told), (), "attribute recognition", "whole")
+
+
 def quadrant(scene: Scene, rng: random.Random) -> Ask | None:
     thing = _unique_thing(scene, rng)
     if thing is None or None in _side(thing):
