@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from janus_eval.errors import UserError
+from janus_eval.plain import one_line
 from janus_eval.types import Failure
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ class Batcher(Generic[T, R]):
 
 def reason(error: BaseException) -> str:
     """An exception in one line."""
-    message = " ".join(str(error).split())
+    message = one_line(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

@@ -65,7 +65,10 @@ class Journal:
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if torn is not None:
-                    raise UserError(f"{self.path}: line {torn} is damaged though others follow; choose another --out")
+                    raise UserError(
+                        f"{self.path}: line {torn} is damaged though others follow; "
+                        "delete that line and run the same command again, or choose another --out"
+                    )
                 try:
                     record = json.loads(line)
                     key = self._key(record) if line.endswith(b"\n") else None

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from janus_eval import plugins
 from janus_eval.batching import Batcher
 from janus_eval.errors import UserError
 from janus_eval.fingerprint import digest
 from janus_eval.plan import Entry
 from janus_eval.progress import Advance, Display
 from janus_eval.seams import Instrument, Task
-from janus_eval.specs import instance
+from janus_eval.specs import offered
 from janus_eval.store import Outlook, RunFolder
 from janus_eval.types import JSON, Failure, Look, Observation, Protocol, Request, Response, Sample
 
@@ -35,7 +34,7 @@ class Instruments:
 
     def get(self, name: str) -> Instrument:
         if name not in self.made:
-            self.made[name] = instance(plugins.load("instruments", name))
+            self.made[name] = offered("instruments", name)
         return self.made[name]
 
     def observers(self, protocol: Protocol) -> list[Observer]:

@@ -12,9 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-# A 7B model sees 384 px and the largest benchmark images have some 20 megapixels; a picture beyond this is a
-# decompression bomb or a mistake.
-MAX_PIXELS = 512_000_000
+# A 7B model sees 384 px and the largest benchmark images have some 20 megapixels; a picture beyond this,
+# where Pillow refuses too, is a decompression bomb or a mistake.
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
+
+
+MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
+"""How files begin that are pictures or were to become some."""
 
 
 class PictureError(ValueError):
@@ -64,8 +68,13 @@ class Picture:
             image.load()
         except PictureError:
             raise
+        except Image.DecompressionBombError:
+            raise PictureError(f"the image is too large; at most {MAX_PIXELS:,} pixels are read") from None
         except UnidentifiedImageError:
-            raise PictureError(f"not an image: {len(self.data):,} bytes starting with {self.data[:8]!r}") from None
+            start = f"{len(self.data):,} bytes starting with {self.data[:8]!r}"
+            if self.data.startswith(MAGICS):
+                raise PictureError(f"the image has no pixels or a damaged head ({start})") from None
+            raise PictureError(f"not an image: {start}") from None
         except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError, ...
             raise PictureError(f"the image cannot be decoded: {error}") from error
         return to_rgb(ImageOps.exif_transpose(image))

@@ -13,7 +13,7 @@ from janus_eval import fingerprint, plugins
 from janus_eval.errors import UserError
 from janus_eval.randomness import seed_of
 from janus_eval.seams import Task
-from janus_eval.specs import instance
+from janus_eval.specs import offered
 from janus_eval.suites import Suite
 from janus_eval.types import Protocol, Request, RequestKey, Sample
 
@@ -57,7 +57,7 @@ def choices(specs: Sequence[str]) -> list[Choice]:
     found: dict[str, Choice] = {}
     for spec in specs:
         name, _, wanted = spec.partition("/")
-        task: Task = instance(plugins.load("tasks", name))
+        task: Task = offered("tasks", name)
         known = list(task.protocols)
         if wanted and wanted not in known:
             near = plugins.near(wanted, known)
@@ -68,8 +68,7 @@ def choices(specs: Sequence[str]) -> list[Choice]:
 
 
 def load_suite(name: str) -> Suite:
-    suite = instance(plugins.load("suites", name))
-    assert isinstance(suite, Suite), f"suite {name!r} is a {type(suite).__name__}"
+    suite: Suite = offered("suites", name)
     return suite
 
 

@@ -27,8 +27,10 @@ def load(file_or_module: str) -> ModuleType:
     if path.suffix != ".py":
         try:
             return importlib.import_module(file_or_module)
-        except ImportError as error:
+        except (ImportError, ValueError, TypeError) as error:  # the latter two for what is no module's name
             raise UserError(f"--plugin {file_or_module}: neither a .py file nor a module: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise UserError(f"--plugin {file_or_module} fails: {type(error).__name__}: {error}") from error
     if not path.is_file():
         raise UserError(f"--plugin {file_or_module}: no such file")
     name = f"janus_eval_plugin_{re.sub(r'[^0-9a-zA-Z]', '_', path.stem)}"
@@ -37,7 +39,7 @@ def load(file_or_module: str) -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UserError(f"--plugin {file_or_module} fails: {type(error).__name__}: {error}") from error
     return module

@@ -41,11 +41,17 @@ class Registry:
 
     def add(self, owner: str, table: Table) -> None:
         """Raise UserError where a name is taken (naming both owners), a kind unknown or a value malformed."""
-        for kind, names in table().items():
+        try:
+            offered = table()
+        except Exception as error:
+            raise UserError(f"plugin {owner}: plugins() fails: {type(error).__name__}: {error}") from error
+        if not isinstance(offered, Mapping) or not all(isinstance(names, Mapping) for names in offered.values()):
+            raise UserError(f"plugin {owner}: plugins() must return a table kind -> name -> 'module:attr'")
+        for kind, names in offered.items():
             if kind not in self.plugins:
                 raise UserError(f"plugin {owner}: unknown kind {kind!r}; the kinds are {', '.join(KINDS)}")
             for name, value in names.items():
-                match = _VALUE.fullmatch(value)
+                match = _VALUE.fullmatch(value) if isinstance(value, str) else None
                 if match is None:
                     raise UserError(f"plugin {owner}: {kind} {name!r} is {value!r}; expected 'module:attr'")
                 taken = self.plugins[kind].get(name)
@@ -89,6 +95,9 @@ def load(kind: str, name: str) -> Any:
         else:
             cure = f"pip install 'janus-eval[{plugin.extra}]'" if plugin.extra else f"pip install {missing}"
         raise UserError(f"{kind} {name!r} cannot be imported ({error}): {cure}") from error
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"{kind} {name!r} cannot be imported ({said}): a fault of {plugin.owner}") from error
 
 
 def near(name: str, known: list[str]) -> str:

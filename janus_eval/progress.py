@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 Advance = Callable[[int], None]
+COUNTS = 32
+"""Columns that counts, rate and remaining time take: on a narrow terminal the label is cut and not they."""
 PLAIN_EVERY = 30.0
 """Seconds between plain lines."""
 
@@ -58,7 +60,8 @@ class Plain:
         self.note(f"{label}: {done}/{total} in {time.monotonic() - start:.1f} s")
 
     def note(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        with contextlib.suppress(OSError):  # a full disk under the log is no reason to stop
+            print(text, file=self._stream, flush=True)
 
 
 class Bars:
@@ -67,7 +70,8 @@ class Bars:
     @contextlib.contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:
         with self._progress() as progress:
-            task = progress.add_task(label, total=total)
+            room = progress.console.width - COUNTS
+            task = progress.add_task(label if len(label) <= room else f"{label[: max(1, room - 1)]}…", total=total)
             yield lambda count: progress.advance(task, count)
 
     def note(self, text: str) -> None:
@@ -92,7 +96,8 @@ class Bars:
                 return Text(f"{speed:.1f}/s" if speed is not None else "-/s", style="cyan")
 
         console = Console(stderr=True)
-        columns = [TextColumn("{task.description}"), MofNCompleteColumn(), Rate(), TimeRemainingColumn(compact=True)]
+        name = TextColumn("{task.description}", markup=False)
+        columns = [name, MofNCompleteColumn(), Rate(), TimeRemainingColumn(compact=True)]
         if console.width >= 70:
             columns.insert(1, BarColumn(bar_width=None))
         return Progress(*columns, console=console, expand=console.width >= 70, redirect_stdout=False)

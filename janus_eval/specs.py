@@ -92,7 +92,7 @@ def contenders(
     if dtype not in DTYPES:
         raise UserError(f"unknown dtype {dtype!r}{plugins.near(dtype, list(DTYPES))} (one of {', '.join(DTYPES)})")
     specs = [ModelSpec.parse(model) if isinstance(model, str) else model for model in models]
-    families = [instance(plugins.load("models", spec.name)) for spec in specs]
+    families = [offered("models", spec.name) for spec in specs]
     every = sorted({key for family in families for key in family.Settings.model_fields})
     for key in overrides:
         if key not in every:
@@ -119,9 +119,30 @@ def contenders(
     return found
 
 
-def instance(offered: Any) -> Any:
-    """A plugin may offer an object, or a class or function that makes it."""
-    return offered() if isinstance(offered, type) or re.fullmatch("function", type(offered).__name__) else offered
+SEAMS: Mapping[str, tuple[str, ...]] = {
+    "models": ("capabilities", "Settings", "load"),
+    "tasks": ("name", "title", "needs", "protocols"),
+    "instruments": ("kind", "version", "observe"),
+    "suites": ("name", "tasks", "models"),
+}
+"""What tells an object of a kind from one that was named by mistake (janus_eval.seams)."""
+
+
+def offered(kind: str, name: str) -> Any:
+    """The object that a name stands for. Raises UserError for an unknown name and for an object that is none."""
+    found = plugins.load(kind, name)
+    try:
+        # A plugin may offer an object, or a class or function that makes it.
+        found = found() if isinstance(found, type) or re.fullmatch("function", type(found).__name__) else found
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{kind} {name!r} cannot be made: {type(error).__name__}: {error}") from error
+    lacking = [attribute for attribute in SEAMS[kind] if not hasattr(found, attribute)]
+    if lacking:
+        owner = plugins.registry().plugins[kind][name].owner
+        raise UserError(f"{kind} {name!r} of {owner} is a {type(found).__name__} without {', '.join(lacking)}")
+    return found
 
 
 def settings_of(family: ModelFamily, options: Mapping[str, Any], model: str) -> BaseModel:

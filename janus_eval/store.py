@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +13,14 @@ from janus_eval.disk import locked, safe_name, write_whole, writing
 from janus_eval.errors import UserError
 from janus_eval.journal import Journal, Record, to_line
 from janus_eval.pictures import Picture
+from janus_eval.plain import one_line
 from janus_eval.types import Drawing, Failure, Observation, Question, Request, RequestKey, Response, Sample
 
 SCHEMA = 1
+HEADER = {"model": dict, "seed": int, "tasks": dict}
+RESULTS = {"model": dict, "tasks": dict}
+SAMPLE = frozenset({"ask", "id", "inputs", "target", "group", "category", "metadata", "images"})
+ANEW = "delete it and run the same command again, which writes it anew from what was recorded"
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp"}
 
 
@@ -31,11 +36,16 @@ class Outlook(NamedTuple):
 
 
 def _response_key(record: Record) -> tuple[str, str, int, str]:
+    """Raises KeyError for a line that holds no whole response."""
+    if "failure" not in record:
+        _ = record["bytes" if "image" in record else "text"], record["input_tokens"], record["output_tokens"]
+        _ = record["finish"]
     return record["task"], record["sample"], record["index"], record["id"]
 
 
 def _observation_key(record: Record) -> Outlook:
     key = RequestKey(record["task"], record["sample"], record["index"])
+    _ = record["failure" if "failure" in record else "data"]
     return Outlook(key, record["id"], record["role"], record["look"])
 
 
@@ -76,7 +86,7 @@ class RunFolder:
         for request, outcome in outcomes:
             head: Record = {**request.key._asdict(), "id": request.id, **_asked(request)}
             if isinstance(outcome, Failure):
-                records.append({**head, "failure": outcome.reason})
+                records.append({**head, "failure": one_line(outcome.reason)})
                 continue
             body: Record
             if outcome.image is not None:
@@ -109,10 +119,13 @@ class RunFolder:
         counts = {name: record[name] for name in ("input_tokens", "output_tokens", "finish")}
         if "image" not in record:
             return Response(text=record["text"], **counts)
+        return Response(image=self._picture(record["image"]), **counts)
+
+    def _picture(self, place: str) -> Picture:
         try:
-            return Response(image=Picture.from_file(self.path / record["image"]), **counts)
+            return Picture.from_file(self.path / place)
         except OSError as error:
-            raise UserError(f"{self.path / record['image']}: {error.strerror}; run the same command again") from error
+            raise UserError(f"{self.path / place}: {error.strerror}; run the same command again") from error
 
     # Observations
 
@@ -138,7 +151,7 @@ class RunFolder:
                     "instrument": instrument,
                     "version": version,
                     "look": outlook.look,
-                    **({"failure": found.reason} if isinstance(found, Failure) else {"data": found.data}),
+                    **({"failure": one_line(found.reason)} if isinstance(found, Failure) else {"data": found.data}),
                 }
                 for outlook, found in outcomes
             ]
@@ -149,7 +162,7 @@ class RunFolder:
     def write_samples(self, task: str, asks: Mapping[str, Sequence[Sample]]) -> None:
         """``asks``: digest of a protocol's asking -> its samples, beside those that are there under other askings."""
         path = self._samples_path(task)
-        kept = [row for row in _lines(path) if row["ask"] not in asks]
+        kept = [row for row in _lines(path, SAMPLE) if row["ask"] not in asks]
         for ask, samples in asks.items():
             for sample in samples:
                 images = [self._write_input(image) for image in sample.images]
@@ -170,13 +183,13 @@ class RunFolder:
 
         def picture(place: str) -> Picture:
             if place not in pictures:
-                pictures[place] = Picture.from_file(self.path / place)
+                pictures[place] = self._picture(place)
             return pictures[place]
 
-        fields = ("id", "inputs", "target", "group", "category", "metadata")
+        fields = SAMPLE - {"ask", "images"}
         return [
             Sample(**{name: row[name] for name in fields}, images=tuple(map(picture, row["images"])))
-            for row in _lines(self._samples_path(task))
+            for row in _lines(self._samples_path(task), SAMPLE)
             if row["ask"] == ask
         ]
 
@@ -186,7 +199,9 @@ class RunFolder:
     def write_scores(self, scores: Mapping[tuple[str, str], Iterable[Record]]) -> None:
         """``scores``: (task, protocol) -> lines, in place of that protocol's former ones."""
         path = self.path / "scores.jsonl"
-        kept = [to_line(row) for row in _lines(path) if (row["task"], row["protocol"]) not in scores]
+        kept = [
+            to_line(row) for row in _lines(path, {"task", "protocol"}) if (row["task"], row["protocol"]) not in scores
+        ]
         fresh = [to_line(row) for rows in scores.values() for row in rows]
         write_whole(path, b"".join(kept + fresh))
 
@@ -240,13 +255,28 @@ def as_png(picture: Picture) -> Picture:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """run.json or results.json. Raises UserError where it is damaged, with the way out."""
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        _sound(value, HEADER if path.name == "run.json" else RESULTS)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        cure = "restore it or choose another --out" if path.name == "run.json" else ANEW
+        raise UserError(f"{path} is damaged ({error}): {cure}") from error
+    table: dict[str, Any] = value
+    return table
+
+
+def _sound(value: Any, keys: Mapping[str, type]) -> None:
+    """Raise ValueError where a table of this schema lacks what is read of it. Of other schemas nothing is known."""
     if not isinstance(value, dict):
-        raise UserError(f"{path} holds no JSON object")
-    return value
+        raise ValueError(f"a JSON {type(value).__name__} where an object is expected")
+    if value.get("schema") != SCHEMA:
+        return
+    for key, kind in keys.items():
+        if not isinstance(value.get(key), kind):
+            raise ValueError(f"no {key} in it")
 
 
 def _asked(request: Request) -> Record:
@@ -256,8 +286,14 @@ def _asked(request: Request) -> Record:
     return {"kind": "drawing", "prompt": request.prompt, "seed": request.seed}
 
 
-def _lines(path: Path) -> list[Record]:
-    """All records of a file that is only ever written whole."""
+def _lines(path: Path, keys: Set[str]) -> list[Record]:
+    """All records of a file that is only ever written whole, each with these keys."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    try:
+        records = [json.loads(line) for line in path.read_bytes().splitlines()]
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): {ANEW}") from error
+    if not all(isinstance(record, dict) and keys <= record.keys() for record in records):
+        raise UserError(f"{path} is damaged (a line without {', '.join(sorted(keys))}): {ANEW}")
+    return records

@@ -10,6 +10,6 @@ def plugins() -> dict[str, dict[str, str]]:
             "default": "janus_eval.reports.page:write",
             "terminal": "janus_eval.reports.terminal:render",
         },
-        "commands": {"report": "janus_eval.reports.command:report | one page and one table for some runs"},
+        "commands": {"report": "janus_eval.reports.command:report | Page and table of finished runs."},
         "lists": {"published": "janus_eval.reports.ledger:listing | what others printed, with sources"},
     }

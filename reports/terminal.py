@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 GAP = 2
 NAME_LIMIT = 26
+VALUES = 25
+"""Columns of a block's line beside its label: margins, value, interval."""
 
 
 def render(runs: Sequence[Path], width: int = 80) -> RenderableType:
-    """The leaderboard of some run folders, at most ``width`` columns wide (60 or more; below, lines wrap).
+    """The leaderboard of some run folders, at most ``width`` columns wide (40 or more; below, lines wrap).
 
     One row a model and one column a task where they fit, else one block a model. Raises UserError for a folder that
     is no run.
@@ -31,7 +33,7 @@ def render(runs: Sequence[Path], width: int = 80) -> RenderableType:
     board = build([records.read(path) for path in runs])
     if not board.rows:
         return Text(board.sentence)
-    table = _grid(board) if _grid_width(board) <= width else _stacked(board)
+    table = _grid(board) if _grid_width(board) <= width else _stacked(board, width)
     rest = Text()
     if board.columns:
         rest.append(f"\n{INTERVALS}{BEST if board.has_best else ''}\n", "dim")
@@ -56,8 +58,10 @@ def _grid(board: Board) -> Table:
     return table
 
 
-def _stacked(board: Board) -> Group:
+def _stacked(board: Board, width: int) -> Group:
     label = max((len(_label(c)) for c in board.columns), default=0)
+    # The value stands beside its label where it fits, else on the next line, further in.
+    between = f"\n{' ' * 4}" if label + VALUES > width else ""
     blocks: list[Text] = []
     for n, row in enumerate(board.rows):
         text = Text("\n" if n else "")
@@ -65,7 +69,7 @@ def _stacked(board: Board) -> Group:
         if row.role:
             text.append(f"  {row.role.split(':')[0]}", "dim")
         for cell, column in zip(row.cells, board.columns, strict=True):
-            text.append(f"\n  {_label(column):<{label}}  ")
+            text.append(f"\n  {_label(column):<{0 if between else label}}{between or '  '}")
             text.append_text(_value(cell, column, pad=7))
             if cell.metric and cell.metric.value is not None:
                 text.append(f"  {interval(cell.metric.low, cell.metric.high, column.unit)}", "dim")

@@ -5,6 +5,7 @@ Nothing here imports numpy, pydantic or torch: ``--help`` takes the time of an i
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -15,7 +16,9 @@ from typing import Any
 import typer
 
 from janus_eval import plugin_files, plugins
+from janus_eval.cli import streams
 from janus_eval.errors import UserError
+from janus_eval.plain import one_line
 
 BUILT_IN = {
     "run": ("run:run", "Evaluate models on a suite or on tasks; with no argument, the embedded default."),
@@ -29,24 +32,36 @@ BUILT_IN = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    streams.prepare()
+    code = run(list(sys.argv[1:] if arguments is None else arguments))
+    streams.finish()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        sys.stdout.flush()  # a full disk or a closed pipe must show before the exit code is decided
     except UserError as error:
         return _refused(str(error), error.code)
     except (KeyboardInterrupt, typer.Abort):
         return _refused("interrupted", 130)
+    except BrokenPipeError:
+        return 0  # whoever read our output, `head` for one, has seen enough
     except Exception as error:  # noqa: BLE001 - the last resort of a program
-        if hasattr(error, "format_message"):  # click's usage errors, whichever click typer brings
-            return _refused(error.format_message(), 2)
-        if isinstance(error, OSError) and error.filename is not None:
-            return _refused(f"{error.filename}: {error.strerror}", 2)
-        traceback.print_exc()
-        return _refused(f"unexpected {type(error).__name__}; this is a defect, please report the lines above", 2)
+        return _refused(_described(error), 2)
+    return code
+
+
+def _described(error: Exception) -> str:
+    """One line for an exception that nobody has turned into one; a defect's traceback goes before it."""
+    if hasattr(error, "format_message"):  # click's usage errors, whichever click typer brings
+        return str(error.format_message())
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in streams.UNWRITABLE):
+        return f"{error.filename or 'standard output'}: {error.strerror}"
+    traceback.print_exc()
+    return f"unexpected {type(error).__name__}; this is a defect, please report the lines above"
 
 
 def _run(arguments: list[str]) -> int:
@@ -64,7 +79,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _refused(message: str, code: int) -> int:
-    sys.stderr.write(f"janus-eval: error: {' '.join(message.split())}\n")
+    with contextlib.suppress(OSError):  # nobody can be told any more; the exit code still can
+        sys.stderr.write(f"janus-eval: error: {one_line(message)}\n")
     return code
 
 

@@ -14,7 +14,7 @@ def ask(
     image: Annotated[Path, typer.Argument(metavar="IMAGE")],
     question: Annotated[str, typer.Argument(metavar="QUESTION")],
     max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="At most that many tokens of answer.")] = 128,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Counts where the model samples.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Counts where the model samples.")] = 0,
     device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda, ...")] = "cpu",
     dtype: Annotated[str, typer.Option(metavar="D", help="float32, bfloat16 or float16.")] = "float32",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option; may repeat.")] = None,
@@ -23,6 +23,7 @@ def ask(
     from janus_eval.cli.single import respond_once
     from janus_eval.errors import UserError
     from janus_eval.pictures import Picture, PictureError
+    from janus_eval.plain import visible
     from janus_eval.types import Question, RequestKey
 
     try:
@@ -33,4 +34,5 @@ def ask(
     except PictureError as error:
         raise UserError(f"{image}: {error}") from error
     request = Question(RequestKey("ask", str(image)), question, (picture,), max_new_tokens, seed)
-    typer.echo(respond_once(model, request, "answer", set_ or [], device=device, dtype=dtype).text)
+    answer = respond_once(model, request, "answer", set_ or [], device=device, dtype=dtype)
+    typer.echo(visible(answer.text or "", keep="\n\t"))

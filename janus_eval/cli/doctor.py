@@ -69,7 +69,7 @@ def plugin_health() -> Iterator[tuple[str, bool]]:
     """
     from janus_eval import plugins
     from janus_eval.errors import UserError
-    from janus_eval.specs import instance
+    from janus_eval.specs import SEAMS, offered
 
     for problem in plugins.registry().problems:
         yield problem, False
@@ -77,8 +77,8 @@ def plugin_health() -> Iterator[tuple[str, bool]]:
         loaded = 0
         for name, plugin in sorted(table.items()):
             try:
-                thing: Any = plugins.load(kind, name)
-                test = getattr(instance(thing), "self_test", None) if kind == "instruments" else None
+                thing: Any = offered(kind, name) if kind in SEAMS else plugins.load(kind, name)
+                test = getattr(thing, "self_test", None) if kind == "instruments" else None
             except UserError as error:
                 yield str(error), plugin.extra is not None
                 continue

@@ -13,7 +13,7 @@ def draw(
     model: Annotated[str, typer.Argument(metavar="M[:CHECKPOINT][?k=v&...]")],
     prompt: Annotated[str, typer.Argument(metavar="PROMPT")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A .png file.")],
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed, another picture.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Another seed, another picture.")] = 0,
     device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda, ...")] = "cpu",
     dtype: Annotated[str, typer.Option(metavar="D", help="float32, bfloat16 or float16.")] = "float32",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option; may repeat.")] = None,

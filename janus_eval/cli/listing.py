@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 Row = tuple[str, ...]
+NARROWEST = 40
+"""Columns. Below it, and where COLUMNS is 0 or 1, lines wrap rather than columns vanish."""
 
 
 def listing(
@@ -99,11 +101,11 @@ def _offered(kind: str) -> Iterator[tuple[str, Any]]:
     """Names with what they stand for, or with why that cannot be loaded."""
     from janus_eval import plugins
     from janus_eval.errors import UserError
-    from janus_eval.specs import instance
+    from janus_eval.specs import offered
 
     for name in plugins.names(kind):
         try:
-            yield name, instance(plugins.load(kind, name))
+            yield name, offered(kind, name)
         except UserError as error:
             yield name, str(error)
 
@@ -118,6 +120,7 @@ def _print(rows: Sequence[Row]) -> None:
     for row in rows:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     console = Console()
+    console.width = max(console.width, NARROWEST)
     with console.capture() as capture:
         console.print(table)
     typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))

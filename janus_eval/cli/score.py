@@ -25,21 +25,19 @@ def score(
     from janus_eval.observe import Instruments
     from janus_eval.progress import display
     from janus_eval.runner import rescore
-    from janus_eval.specs import instance
+    from janus_eval.specs import offered
     from janus_eval.store import read_json
     from janus_eval.tables import in_words
 
     if not (run / "run.json").is_file():
         raise UserError(f"{run} is not a run folder: no run.json in it")
-    tasks = sorted(
-        set(read_json(run / "run.json").get("tasks", {})) | {p.partition("/")[0] for p in protocol if "/" in p}
-    )
+    tasks = sorted({*_tasks_of(run), *(name.partition("/")[0] for name in protocol if "/" in name)})
     specs: list[str] = []
     for name in protocol:
         if "/" in name:
             specs.append(name)
             continue
-        having = {task: list(instance(plugins.load("tasks", task)).protocols) for task in tasks}
+        having = {task: list(offered("tasks", task).protocols) for task in tasks}
         found = [f"{task}/{name}" for task, known in having.items() if name in known]
         if not found:
             known = sorted({protocol for protocols in having.values() for protocol in protocols})
@@ -54,9 +52,10 @@ def score(
         typer.echo(f"{spec}: {in_words(results[task][short]['metrics']['overall'])}")
 
 
-def _tasks_done(run: Path) -> list[str]:
-    """Tasks that were added after run.json was written."""
+def _tasks_of(run: Path) -> set[str]:
+    """The tasks that a run was begun with, and those that were added later, which stand in results.json alone."""
     from janus_eval.store import read_json
 
     results = run / "results.json"
-    return list(read_json(results).get("tasks", {})) if results.is_file() else []
+    tables = [read_json(run / "run.json"), read_json(results) if results.is_file() else {}]
+    return {task for table in tables for task in table.get("tasks", {})}

@@ -252,7 +252,7 @@ def test_run_folders_that_are_none(toys: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has schema 2, this version writes 1"):
         janus_eval.evaluate("toy", TASKS, out=tmp_path)
     (run.folder / "run.json").write_text("{")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"run\.json is damaged .*: restore it or choose another --out"):
         janus_eval.evaluate("toy", TASKS, out=tmp_path)
     (run.folder / "run.json").unlink()
     with pytest.raises(UserError, match=r"but no run\.json"):
