@@ -53,6 +53,14 @@ class TokenizerStage(Part):
     latents of such patches only, since a codebook fed with flat ground collapses onto it."""
 
 
+class VisionStage(Part):
+    """Training of the understanding encoder to name what each patch shows, where there is none to start from."""
+
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    schedule: Schedule
+
+
 class Stage(Part):
     """One of the paper's stages. ``trainable`` lists module names of the model; all else is frozen."""
 
@@ -101,6 +109,7 @@ class Recipe(Part):
     """Weights of the mean losses of understanding, text and generation."""
     optimizer: Optimizer = Optimizer()
     tokenizer_stage: TokenizerStage | None = None
+    vision_stage: VisionStage | None = None
     stages: tuple[Stage, ...] = Field(min_length=1)
     save_dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
     start: str | None = None

@@ -11,13 +11,16 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from janus_eval.errors import UserError
 from janus_eval.pictures import Picture, PictureError
+
+if TYPE_CHECKING:
+    from janus_eval.tasks.shapes.patches import PatchExample
 
 Kind: TypeAlias = Literal["understanding", "text", "generation"]
 KINDS: tuple[Kind, ...] = ("understanding", "text", "generation")
@@ -54,6 +57,12 @@ class ShapesSource:
 
     def kinds(self) -> frozenset[Kind]:
         return frozenset(KINDS)
+
+    def patches(self, index: int, grid: int) -> PatchExample:
+        """Picture ``index`` with what each of its patches shows; only a world that is drawn from scenes knows that."""
+        from janus_eval.tasks.shapes.patches import patch_example
+
+        return patch_example(random.Random(f"{self.seed}/patches/{index}"), grid)
 
     def example(self, kind: Kind, index: int) -> Example:
         from janus_eval.tasks.shapes import curriculum

@@ -32,8 +32,9 @@ from janus_eval.models.training.batches import (
     text_loss,
 )
 from janus_eval.models.training.loop import Stepper
-from janus_eval.models.training.recipe import Recipe, Stage, TokenizerStage
-from janus_eval.models.training.sources import KINDS, Example, Kind, Source, image_batch
+from janus_eval.models.training.recipe import Recipe, Stage, TokenizerStage, VisionStage
+from janus_eval.models.training.sources import KINDS, Example, Kind, ShapesSource, Source, image_batch
+from janus_eval.models.training.vision_stage import Seeing, stacked
 from janus_eval.models.training.vq_stage import VQStage
 
 
@@ -55,6 +56,8 @@ class Trainer:
 
     def steppers(self) -> list[Stepper]:
         stages = [] if self.recipe.tokenizer_stage is None else [self._tokenizer_stage(self.recipe.tokenizer_stage)]
+        if self.recipe.vision_stage is not None:
+            stages.append(self._vision_stage(self.recipe.vision_stage))
         offset = 0
         for stage in self.recipe.stages:
             stages.append(self._stage(stage, offset))
@@ -74,6 +77,29 @@ class Trainer:
         return Stepper(
             "tokenizer", stage.steps, stage.schedule, self.recipe.optimizer, vq, ("all",),
             self.folder, step, stage.steps, extra_state=runner.extra_state, load_extra=runner.load_extra,
+        )  # fmt: skip
+
+    def _vision_stage(self, stage: VisionStage) -> Stepper:
+        source, vision = self.source, self.model.vision
+        if not isinstance(source, ShapesSource):
+            raise UserError(
+                "vision_stage learns from the world of shapes alone: leave out --data, or give --start and a recipe "
+                "without vision_stage"
+            )
+        seeing = Seeing(vision).to(self.model.lm_head.weight.device)
+
+        def step(index: int) -> Mapping[str, float]:
+            start = index * stage.batch_size
+            examples = [source.patches(start + k, vision.config.grid) for k in range(stage.batch_size)]
+            device = self.model.lm_head.weight.device
+            pixels = self.processor.pixels([Image.fromarray(example.image) for example in examples]).to(device)
+            losses = seeing.losses(pixels, {name: labels.to(device) for name, labels in stacked(examples).items()})
+            torch.stack(list(losses.values())).sum().backward()
+            return {name: loss.item() for name, loss in losses.items()}
+
+        return Stepper(
+            "vision", stage.steps, stage.schedule, self.recipe.optimizer, seeing, ("all",), self.folder, step,
+            stage.steps,
         )  # fmt: skip
 
     def _stage(self, stage: Stage, offset: int) -> Stepper:

@@ -18,7 +18,7 @@ from rich.console import Console
 from janus_eval.errors import UserError
 from janus_eval.models.training.batches import IGNORED, Encoder, similar_lengths, split_batch
 from janus_eval.models.training.loop import learning_rate, select_trainable
-from janus_eval.models.training.recipe import Recipe, Schedule, builtin_recipes, load_recipe
+from janus_eval.models.training.recipe import Recipe, Schedule, VisionStage, builtin_recipes, load_recipe
 from janus_eval.models.training.session import export, prepare
 from janus_eval.models.training.sources import JsonlSource, ShapesSource
 from janus_eval.models.training.trainer import Trainer
@@ -54,6 +54,7 @@ def tiny_recipe(steps: int = 6) -> Recipe:
             "model": tiny_model(),
             "text_drop": 0.5,
             "tokenizer_stage": {"steps": steps, "batch_size": 2, "schedule": schedule, "revive_every": 2},
+            "vision_stage": {"steps": steps, "batch_size": 2, "schedule": schedule},
             "stages": [
                 {"name": "a", "steps": steps, "batch_size": 4, "schedule": schedule, "ratio": [1, 0, 3],
                  "trainable": ["aligner", "gen_aligner", "gen_embed", "gen_head"]},
@@ -63,6 +64,11 @@ def tiny_recipe(steps: int = 6) -> Recipe:
             "save_dtype": "float32",
         }
     )  # fmt: skip
+
+
+def unseeing(recipe: Recipe) -> Recipe:
+    """Without the stage that only the world of shapes can feed."""
+    return recipe.model_copy(update={"vision_stage": None})
 
 
 def train(recipe: Recipe, folder: Path, **options: Any) -> Trainer:
@@ -84,8 +90,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
 
 def test_a_run_cut_in_each_stage_ends_with_the_same_weights(whole: Trainer, tmp_path: Path) -> None:
     train(tiny_recipe(), tmp_path, stop_after=3)  # every stage to its third step, then from there to its end
-    for stage in ("a", "b"):
-        (tmp_path / f"{stage}.state.pt").unlink()  # stages after the first began from a half-trained tokenizer
+    for stage in ("vision", "a", "b"):
+        (tmp_path / f"{stage}.state.pt").unlink()  # later stages began from a half-trained tokenizer
     assert same_weights(train(tiny_recipe(), tmp_path), whole)
 
 
@@ -112,7 +118,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(whole: Trainer, tmp_path: 
     finished.run(QUIET)  # nothing left to do: loads the last states
     assert same_weights(finished, whole)
     steps = [(row["stage"], row["step"]) for row in map(json.loads, (out / "log.jsonl").read_text().splitlines())]
-    assert steps == [(stage, step) for stage in ("tokenizer", "a", "b") for step in range(6)]
+    assert steps == [(stage, step) for stage in ("tokenizer", "vision", "a", "b") for step in range(6)]
 
 
 def test_only_what_a_stage_names_moves(tmp_path: Path) -> None:
@@ -120,7 +126,7 @@ def test_only_what_a_stage_names_moves(tmp_path: Path) -> None:
     before = prepare(recipe, [], tmp_path).model.state_dict()
     before = {name: tensor.clone() for name, tensor in before.items()}
     trainer = prepare(recipe, [], tmp_path)
-    trainer.steppers()[1].run(QUIET)
+    trainer.steppers()[2].run(QUIET)
     moved = {name for name, tensor in trainer.model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert {name.partition(".")[0] for name in moved} == {"aligner", "gen_aligner", "gen_embed", "gen_head"}
 
@@ -260,7 +266,7 @@ def test_training_on_ones_own_files(tmp_path: Path) -> None:
         {"text": "red is a color."},
     ]
     file = write_jsonl(tmp_path, rows)
-    trainer = prepare(tiny_recipe(2), [file], tmp_path)
+    trainer = prepare(unseeing(tiny_recipe(2)), [file], tmp_path)
     trainer.run(QUIET)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 6
     source = JsonlSource(file, 0)
@@ -292,4 +298,23 @@ def test_images_that_are_none_are_named(name: str, complaint: str, tmp_path: Pat
 def test_a_missing_kind_is_said_before_anything_runs(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path, [{"text": "red"}])
     with pytest.raises(UserError, match="understanding and generation"):
+        prepare(unseeing(tiny_recipe()), [file], tmp_path).run(QUIET)
+
+
+def test_the_encoders_own_stage_takes_no_other_data(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path, [{"text": "red"}])
+    with pytest.raises(UserError, match="vision_stage learns from the world of shapes alone"):
         prepare(tiny_recipe(), [file], tmp_path).run(QUIET)
+
+
+def test_an_encoder_learns_what_patches_show(tmp_path: Path) -> None:
+    quick = VisionStage(steps=120, batch_size=8, schedule=Schedule(lr=1e-2, warmup_steps=10))
+    recipe = tiny_recipe().model_copy(update={"vision_stage": quick})
+    trainer = prepare(recipe, [], tmp_path)
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.steppers()[1].run(QUIET)
+    moved = {name for name, tensor in trainer.model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert {name.partition(".")[0] for name in moved} == {"vision"}
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    early, late = (sum(row["colour"] for row in part) for part in (rows[:20], rows[-20:]))
+    assert late < 0.75 * early
