@@ -2,7 +2,7 @@
 
 Decoding a token reads every weight for a handful of rows. torch's product over weights as they are stored then takes
 twice the time of oneDNN's over weights in blocks that fit its kernels (measured in docs/performance.md). Bringing them
-into blocks costs as much as a few such products, so it is done for the length of a drawing and not for an answer.
+into blocks and back costs as much as some ten steps' products, so it is done for a drawing and not for a short answer.
 """
 
 from __future__ import annotations
