@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from janus_eval.errors import UserError
+from janus_eval.plain import one_line
 
 if TYPE_CHECKING:
     from janus_eval.models.parts.recorded import Finding
@@ -30,9 +31,10 @@ def findings(folder: Path) -> tuple[list[Finding], list[str]]:
     raw = case.checkpoint.json("config.json")
     skipped = [f"{name}.safetensors: not supported by this version" for name in UNSUPPORTED if _has(folder, name)]
     present = [name for name in CHECKS if _has(folder, name)]
+    skipped += _strangers(folder, {*CHECKS, *UNSUPPORTED})
     if "vision_gen_enc_config" in raw:
         return [], [*(f"{name}.safetensors: of JanusFlow, not supported by this version" for name in present), *skipped]
-    if not present and not skipped:
+    if not any(_has(folder, name) for name in (*CHECKS, *UNSUPPORTED)):
         names = ", ".join(f"{name}.safetensors" for name in (*CHECKS, *UNSUPPORTED))
         raise UserError(f"{folder} holds nothing to check: none of {names}")
     found: list[Finding] = []
@@ -44,6 +46,13 @@ def findings(folder: Path) -> tuple[list[Finding], list[str]]:
             unknown = sorted(set(recorded.tensors) - recorded.used)
             skipped += [f"{name}/{tensor}: no known tensor of this file, not checked" for tensor in unknown]
     return found, skipped
+
+
+def _strangers(folder: Path, known: set[str]) -> Iterator[str]:
+    """Files of tensors that are neither the checkpoint's nor a known recording."""
+    for path in sorted(folder.glob("*.safetensors")):
+        if path.stem not in known and not path.name.startswith("model"):
+            yield f"{path.name}: no known file of a case, not checked"
 
 
 def _has(folder: Path, name: str) -> bool:
@@ -62,25 +71,24 @@ def verify(
     found, skipped = findings(case)
     console = Console(highlight=False)
     for line in _lines(found, skipped):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=True, markup=False)
     if not found:
         return 3
     return 0 if all(finding.within for finding in found) else 1
 
 
 def _lines(found: list[Finding], skipped: list[str]) -> Iterator[object]:
-    from rich.table import Table
+    from rich.text import Text
 
     if found:
-        table = Table("tensor", box=None, pad_edge=False)
-        for title in ("largest difference", "gate"):
-            table.add_column(title, justify="right")
-        table.add_column("")
+        # No table: on a narrow terminal it would cut the names, which other programs may be reading.
+        width = max(len(row.tensor) for row in found)
+        yield f"{'tensor':<{width}}  largest difference    gate"
         for row in found:
-            verdict = "ok" if row.within else f"[red]BEYOND[/red] {row.note}".strip()
-            table.add_row(row.tensor, f"{row.difference:.2e}", f"{row.gate:g}", verdict)
-        yield table
-    yield from skipped
+            verdict = "ok" if row.within else f"BEYOND {row.note}".rstrip()
+            numbers = f"{row.difference:>18.2e} {row.gate:>7g}"
+            yield Text.assemble(f"{row.tensor:<{width}}  {numbers}  ", (verdict, "" if row.within else "red"))
+    yield from map(one_line, skipped)
     beyond = sum(not finding.within for finding in found)
     if not found:
         yield "nothing was checked"

@@ -6,7 +6,7 @@ LlamaConfig's defaults. All of that is filled in here, and a key that is present
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,8 @@ SIGLIP_MODELS: Mapping[str, Mapping[str, Any]] = {
     "siglip_so400m_patch14_384": {"patch_size": 14, "width": 1152, "layers": 27, "heads": 16, "mlp_ratio": 3.7362},
     "siglip_so400m_patch14_224": {"patch_size": 14, "width": 1152, "layers": 27, "heads": 16, "mlp_ratio": 3.7362},
 }
+# Beyond these a number is a mistake; to build what it says would take all memory or all day.
+MOST, MOST_LAYERS, MOST_LEVELS = 100_000_000, 1000, 8
 SIGLIP_SIZES = ("patch_size", "width", "layers", "heads", "mlp_ratio")
 
 
@@ -65,9 +67,14 @@ def read_config(raw: Mapping[str, Any]) -> JanusProConfig:
         gen_aligner=read_projector(
             params(raw, "gen_aligner_config"), "gen_aligner_config", vq.codebook_dim, language.hidden_size
         ),
-        gen_head_width=int(head.get("image_token_embed", language.hidden_size)),
+        gen_head_width=whole(head, "image_token_embed", language.hidden_size, "gen_head_config.params"),
         language=language,
     )
+    if config.drawn_grid < 1:
+        raise UserError(
+            f"config.json: vision_config.params.image_size is {vision.image_size}; the image tokenizer's "
+            f"{len(vq.encoder_multipliers)} levels need at least {vq.downsampling}"
+        )
     expect("gen_head_config.params.n_embed", head.get("n_embed", language.hidden_size), language.hidden_size)
     expect("gen_head_config.params.image_token_size", head.get("image_token_size", vq.codebook_size), vq.codebook_size)
     return config
@@ -75,29 +82,33 @@ def read_config(raw: Mapping[str, Any]) -> JanusProConfig:
 
 def read_llama(raw: Mapping[str, Any]) -> LlamaConfig:
     """Fill a ``language_config`` with LlamaConfig's defaults."""
-    default = LlamaConfig()
-    heads = int(raw.get("num_attention_heads", default.num_attention_heads))
-    hidden = int(raw.get("hidden_size", default.hidden_size))
-    rope = raw.get("rope_parameters") or {}  # where transformers 5 keeps what used to be rope_theta and rope_scaling
-    scaling = raw.get("rope_scaling") or {}
+    default, where = LlamaConfig(), "language_config"
+    heads = whole(raw, "num_attention_heads", default.num_attention_heads, where)
+    hidden = whole(raw, "hidden_size", default.hidden_size, where)
+    # `rope_parameters` is where transformers 5 keeps what used to be rope_theta and rope_scaling.
+    rope, scaling = (table(raw.get(key) or {}, f"{where}.{key}") for key in ("rope_parameters", "rope_scaling"))
     kind = scaling.get("rope_type", scaling.get("type", rope.get("rope_type", "default")))
     expect("language_config.rope_scaling", kind, "default")
     expect("language_config.hidden_act", raw.get("hidden_act", "silu"), "silu")
     for bias in ("attention_bias", "mlp_bias"):
         expect(f"language_config.{bias}", bool(raw.get(bias, False)), False)
-    return LlamaConfig(
-        vocab_size=int(raw.get("vocab_size", default.vocab_size)),
+    given = {key: value for key, value in raw.items() if value is not None}  # null: derived from the others
+    config = LlamaConfig(
+        vocab_size=whole(raw, "vocab_size", default.vocab_size, where),
         hidden_size=hidden,
-        intermediate_size=int(raw.get("intermediate_size", default.intermediate_size)),
-        num_hidden_layers=int(raw.get("num_hidden_layers", default.num_hidden_layers)),
+        intermediate_size=whole(raw, "intermediate_size", default.intermediate_size, where),
+        num_hidden_layers=whole(raw, "num_hidden_layers", default.num_hidden_layers, where, most=MOST_LAYERS),
         num_attention_heads=heads,
-        num_key_value_heads=int(raw.get("num_key_value_heads") or heads),
-        head_dim=int(raw.get("head_dim") or hidden // heads),
-        max_position_embeddings=int(raw.get("max_position_embeddings", default.max_position_embeddings)),
-        rms_norm_eps=float(raw.get("rms_norm_eps", default.rms_norm_eps)),
-        rope_theta=float(raw.get("rope_theta", rope.get("rope_theta", default.rope_theta))),
+        num_key_value_heads=whole(given, "num_key_value_heads", heads, where),
+        head_dim=whole(given, "head_dim", hidden // heads, where),
+        max_position_embeddings=whole(raw, "max_position_embeddings", default.max_position_embeddings, where),
+        rms_norm_eps=real(raw, "rms_norm_eps", default.rms_norm_eps, where),
+        rope_theta=real({**rope, **raw}, "rope_theta", default.rope_theta, where),
         tie_word_embeddings=bool(raw.get("tie_word_embeddings", default.tie_word_embeddings)),
     )
+    divides(f"{where}.num_attention_heads", heads, "num_key_value_heads", config.num_key_value_heads)
+    divides(f"{where}.head_dim", config.head_dim, "the two halves that are rotated", 2)
+    return config
 
 
 def read_siglip(raw: Mapping[str, Any]) -> SiglipConfig:
@@ -110,48 +121,64 @@ def read_siglip(raw: Mapping[str, Any]) -> SiglipConfig:
             f"config.json: vision_config.params.model_name is {name!r}, which is none of {', '.join(SIGLIP_MODELS)}; "
             f"give {', '.join(missing)} beside it"
         )
-    layers, select = int(sizes["layers"]), int(raw.get("select_layer", -1))
+    where = "vision_config.params"
+    layers = whole(sizes, "layers", None, where, most=MOST_LAYERS)
+    select = whole(raw, "select_layer", -1, where, least=-layers, most=MOST_LAYERS)
     # -1 keeps all blocks, -2 leaves out the last one, a positive number keeps so many.
     kept = min(layers, layers + select + 1) if select <= 0 else min(layers, select)
-    return SiglipConfig(
-        image_size=int(raw.get("image_size", 384)),
-        patch_size=int(sizes["patch_size"]),
-        width=int(sizes["width"]),
+    config = SiglipConfig(
+        image_size=whole(raw, "image_size", 384, where),
+        patch_size=whole(sizes, "patch_size", None, where),
+        width=whole(sizes, "width", None, where),
         layers=kept,
-        heads=int(sizes["heads"]),
-        mlp_ratio=float(sizes["mlp_ratio"]),
+        heads=whole(sizes, "heads", None, where),
+        mlp_ratio=real(sizes, "mlp_ratio", None, where),
     )
+    divides(f"{where}.width", config.width, "heads", config.heads)
+    if config.patch_size > config.image_size:
+        raise UserError(
+            f"config.json: {where}.patch_size is {config.patch_size}; image_size {config.image_size} holds none"
+        )
+    return config
 
 
 def read_vq(raw: Mapping[str, Any]) -> VQConfig:
     """Fill ``gen_vision_config.params`` with VQ-16's widths."""
-    default = VQConfig()
-    encoder = tuple(int(m) for m in raw.get("encoder_ch_mult", default.encoder_multipliers))
-    decoder = tuple(int(m) for m in raw.get("decoder_ch_mult", default.decoder_multipliers))
+    default, where = VQConfig(), "gen_vision_config.params"
+    encoder, decoder = (
+        multipliers(raw, key, preset, where)
+        for key, preset in (
+            ("encoder_ch_mult", default.encoder_multipliers),
+            ("decoder_ch_mult", default.decoder_multipliers),
+        )
+    )
     if len(encoder) != len(decoder):
         raise UserError(
-            f"config.json: gen_vision_config.params: encoder_ch_mult has {len(encoder)} levels and decoder_ch_mult "
+            f"config.json: {where}: encoder_ch_mult has {len(encoder)} levels and decoder_ch_mult "
             f"{len(decoder)}; images would come back at another size"
         )
-    return VQConfig(
-        codebook_size=int(raw.get("image_token_size", default.codebook_size)),
-        codebook_dim=int(raw.get("n_embed", default.codebook_dim)),
-        channels=int(raw.get("ch", default.channels)),
+    config = VQConfig(
+        codebook_size=whole(raw, "image_token_size", default.codebook_size, where),
+        codebook_dim=whole(raw, "n_embed", default.codebook_dim, where),
+        channels=whole(raw, "ch", default.channels, where),
         encoder_multipliers=encoder,
         decoder_multipliers=decoder,
-        latent_channels=int(raw.get("z_channels", default.latent_channels)),
-        res_blocks=int(raw.get("num_res_blocks", default.res_blocks)),
-        norm_groups=int(raw.get("norm_groups", default.norm_groups)),
+        latent_channels=whole(raw, "z_channels", default.latent_channels, where),
+        res_blocks=whole(raw, "num_res_blocks", default.res_blocks, where, most=MOST_LAYERS),
+        norm_groups=whole(raw, "norm_groups", default.norm_groups, where),
     )
+    divides(f"{where}.ch", config.channels, "norm_groups", config.norm_groups)
+    return config
 
 
 def read_projector(raw: Mapping[str, Any], where: str, input_dim: int, output_dim: int) -> ProjectorConfig:
     expect(f"{where}.params.input_dim", raw.get("input_dim", input_dim), input_dim)
     expect(f"{where}.params.n_embed", raw.get("n_embed", output_dim), output_dim)
     kind = raw.get("projector_type", "mlp_gelu")
-    if kind not in {"mlp_gelu", "linear"}:
+    if kind not in ("mlp_gelu", "linear"):
         raise UserError(f"config.json: {where}.params.projector_type is {kind!r}; mlp_gelu and linear are known")
-    return ProjectorConfig(input_dim, output_dim, int(raw.get("depth", 1)) if kind == "mlp_gelu" else 1)
+    depth = whole(raw, "depth", 1, f"{where}.params", most=MOST_LAYERS)
+    return ProjectorConfig(input_dim, output_dim, depth if kind == "mlp_gelu" else 1)
 
 
 def section(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -162,10 +189,46 @@ def section(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def params(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = section(raw, key).get("params", {})
+    return table(section(raw, key).get("params", {}), f"{key}.params")
+
+
+def table(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise UserError(f"config.json: {key}.params is no object")
+        raise UserError(f"config.json: {where} is {value!r}; an object is expected here")
     return value
+
+
+def whole(
+    raw: Mapping[str, Any], key: str, default: int | None, where: str, *, least: int = 1, most: int = MOST
+) -> int:
+    """A whole number. Raises UserError for anything else, and for one that no model can have."""
+    value = raw.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise UserError(f"config.json: {where}.{key} is {value!r}; a whole number is expected here")
+    if not least <= value <= most:
+        raise UserError(f"config.json: {where}.{key} is {value!r}; a number from {least} to {most:,} is expected here")
+    return int(value)
+
+
+def real(raw: Mapping[str, Any], key: str, default: float | None, where: str) -> float:
+    """A positive number."""
+    value = raw.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise UserError(f"config.json: {where}.{key} is {value!r}; a positive number is expected here")
+    return float(value)
+
+
+def multipliers(raw: Mapping[str, Any], key: str, default: Sequence[int], where: str) -> tuple[int, ...]:
+    """How many times ``ch`` each level is wide."""
+    values = raw.get(key, default)
+    if not isinstance(values, list | tuple) or not 0 < len(values) <= MOST_LEVELS:
+        raise UserError(f"config.json: {where}.{key} is {values!r}; a list of 1 to {MOST_LEVELS} numbers is expected")
+    return tuple(whole({key: value}, key, None, where) for value in values)
+
+
+def divides(key: str, value: int, other: str, divisor: int) -> None:
+    if value % divisor:
+        raise UserError(f"config.json: {key} is {value}; it must be a multiple of {divisor} ({other})")
 
 
 def expect(key: str, got: object, expected: object) -> None:

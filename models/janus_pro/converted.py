@@ -111,7 +111,7 @@ def read_converted(raw: Mapping[str, Any], *, own_head: bool) -> JanusProConfig:
     """
     for name, keys in FIXED.items():
         for key, value in keys.items():
-            expect(f"{name}.{key}", raw.get(name, {}).get(key, value), value)
+            expect(f"{name}.{key}", section(raw, name).get(key, value), value)
     vision, vq = {**VISION, **section(raw, "vision_config")}, {**VQ, **section(raw, "vq_config")}
     text = section(raw, "text_config")
     tied = not own_head and bool(raw.get("tie_word_embeddings", text.get("tie_word_embeddings", True)))

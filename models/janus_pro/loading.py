@@ -53,7 +53,7 @@ def describe(checkpoint: Checkpoint) -> tuple[JanusProConfig, Format]:
 def usable(device: str) -> torch.device:
     """Raises UserError for a device that is not there."""
     try:
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).sum().item()  # the meta device has no values
         return torch.device(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]

@@ -56,15 +56,18 @@ def check_preprocess(case: Case, recorded: Recorded) -> None:
     processor = ImageProcessor.load(case.checkpoint, case.config.vision.image_size)
     for name in recorded.numbered(r"photo\d+_rgb"):
         photo = recorded[name]
-        if photo.ndim != 3 or photo.shape[2] != 3 or str(photo.dtype) != "torch.uint8":
+        if photo.ndim != 3 or photo.shape[2] != 3 or not photo.numel() or photo.dtype != torch.uint8:
             raise UserError(f"{recorded.path}: {name} is {photo.dtype} {list(photo.shape)}, expected uint8 [H, W, 3]")
         recorded.compare(name.replace("_rgb", "_pixel_values"), processor([Image.fromarray(photo.numpy())]))
 
 
 def check_vq(case: Case, recorded: Recorded) -> None:
     vq = case.model.vq
-    image = recorded["image"]
+    image = recorded.floats("image")
     recorded.expect_shape("image", image, (None, 3, None, None))
+    scale = case.config.vq.downsampling
+    if any(side % scale for side in image.shape[2:]):
+        raise UserError(f"{recorded.path}: image is {list(image.shape)}; its sides must be multiples of {scale}")
     latents = vq.latents(image)
     found = vq.quantize(latents)
     recorded.compare("prequant", latents)
@@ -81,7 +84,7 @@ def check_vq(case: Case, recorded: Recorded) -> None:
 def check_understanding(case: Case, recorded: Recorded) -> None:
     model = case.model
     asked = Asked.read(recorded, model)
-    features = model.vision(recorded["in.pixel_values"].flatten(0, 1))
+    features = model.vision(recorded.floats("in.pixel_values").flatten(0, 1))
     recorded.compare("out.vision_features", features)
     recorded.compare("out.aligner_out", model.aligner(features))
     every = list(range(len(asked.prompts)))
@@ -90,7 +93,7 @@ def check_understanding(case: Case, recorded: Recorded) -> None:
     recorded.compare("out.logits", asked.logits(embedded, asked.real), where=asked.real)
     asked.compare_greedy(recorded, "out.greedy_ids", every, logits="out.greedy_step_logits")
     if "out.greedy_eos_ids" in recorded:
-        asked.compare_greedy(recorded, "out.greedy_eos_ids", every, eos=int(recorded["out.greedy_eos_token"]))
+        asked.compare_greedy(recorded, "out.greedy_eos_ids", every, eos=int(recorded.number("out.greedy_eos_token")))
     for name in recorded.numbered(r"out\.row\d+_nopad_(logits|greedy_ids)"):
         row = int(re.findall(r"\d+", name)[0])
         if row not in every:
@@ -115,14 +118,13 @@ class Asked:
 
     @classmethod
     def read(cls, recorded: Recorded, model: JanusPro) -> Asked:
-        ids = recorded["in.input_ids"]
-        recorded.expect_ids("in.input_ids", ids, model.config.language.vocab_size)
+        ids = recorded.ids("in.input_ids", model.config.language.vocab_size)
         rows, tokens = ids.shape
         real, slots = recorded["in.attention_mask"].bool(), recorded["in.images_seq_mask"].bool()
         for name, tensor in (("in.attention_mask", real), ("in.images_seq_mask", slots)):
             recorded.expect_shape(name, tensor, (rows, tokens))
         size, count = model.config.vision.image_size, model.config.image_tokens
-        values, exist = recorded["in.pixel_values"], recorded["in.images_emb_mask"].bool()
+        values, exist = recorded.floats("in.pixel_values"), recorded["in.images_emb_mask"].bool()
         recorded.expect_shape("in.pixel_values", values, (rows, None, 3, size, size))
         recorded.expect_shape("in.images_emb_mask", exist, (rows, values.shape[1], count))
         marked = ids[slots].unique().tolist()
@@ -174,10 +176,10 @@ class Asked:
 
 
 def check_generation(case: Case, recorded: Recorded) -> None:
-    model, tokens = case.model, recorded["cfg_tokens"]
-    if tokens.ndim != 2 or tokens.shape[0] % 2 or tokens.shape[1] < 3:
+    model = case.model
+    tokens = recorded.ids("cfg_tokens", model.config.language.vocab_size)
+    if tokens.shape[0] % 2 or tokens.shape[1] < 3:
         raise UserError(f"{recorded.path}: cfg_tokens is {list(tokens.shape)}, expected pairs of rows of 3 ids or more")
-    recorded.expect_ids("cfg_tokens", tokens, model.config.language.vocab_size)
     prompts = tokens[0::2].tolist()  # recorded in pairs: conditional, unconditional
     pad_id = int(tokens[1, 1])
     ours = [row for prompt in prompts for row in (prompt, unconditional(prompt, pad_id))]
@@ -187,10 +189,9 @@ def check_generation(case: Case, recorded: Recorded) -> None:
     rows = torch.tensor(ours)
     hidden = forward_rows(model, model.embed_text(rows), torch.ones_like(rows, dtype=torch.bool))
     recorded.compare("prefill_last_hidden_state", hidden)
-    draw = functools.partial(draw_codes, model, prompts, pad_id=pad_id, guidance=float(recorded["cfg_weight"]))
+    draw = functools.partial(draw_codes, model, prompts, pad_id=pad_id, guidance=recorded.number("cfg_weight"))
     if "forced_tokens" in recorded:
-        forced = recorded["forced_tokens"].long()
-        recorded.expect_ids("forced_tokens", forced, model.config.vq.codebook_size)
+        forced = recorded.ids("forced_tokens", model.config.vq.codebook_size)
         recorded.compare("gen_embeds_forced", model.embed_codes(forced))
         _compare_drawing(recorded, model, "forced", lambda **more: draw(pick=lambda k, *_: forced[:, k], **more))
     if "greedy_tokens" in recorded:
@@ -207,10 +208,11 @@ def _compare_drawing(recorded: Recorded, model: JanusPro, name: str, draw: Calla
     for which, part in (("cond", "conditional"), ("uncond", "unconditional"), ("mixed", "mixed")):
         recorded.compare(f"{name}_logit_{which}", torch.stack([getattr(step, part) for step in steps], dim=1))
     scale = model.config.vq.downsampling
-    if f"{name}_pixels" in recorded:
-        height, width = recorded[f"{name}_pixels"].shape[-2:]
-    elif f"{name}_uint8" in recorded:
-        height, width = recorded[f"{name}_uint8"].shape[1:3]
+    for kind, sides in (("pixels", slice(2, 4)), ("uint8", slice(1, 3))):
+        if f"{name}_{kind}" in recorded:
+            recorded.expect_shape(f"{name}_{kind}", recorded[f"{name}_{kind}"], (None,) * 4)
+            height, width = recorded[f"{name}_{kind}"].shape[sides]
+            break
     else:
         return
     if height // scale * (width // scale) != expected.shape[1]:

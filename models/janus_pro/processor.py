@@ -67,20 +67,39 @@ class ImageProcessor:
         """From ``preprocessor_config.json``, DeepSeek's or transformers'; without one, what the checkpoints have."""
         raw = checkpoint.optional_json("preprocessor_config.json")
         raw = raw or checkpoint.optional_json("processor_config.json").get("image_processor") or {}
+        if not isinstance(raw, dict):
+            raise UserError(
+                f"{checkpoint.folder}: processor_config.json: image_processor is {raw!r}, expected an object"
+            )
         if not raw:
             return cls(image_size)
-        size = raw.get("image_size") or raw.get("size", {}).get("height") or image_size
+        size = raw.get("image_size") or raw.get("size") or image_size
+        size = size.get("height", image_size) if isinstance(size, dict) else size
         if size != image_size:
             raise UserError(
                 f"{checkpoint.folder}: images are preprocessed to {size} pixels, but config.json's vision_config has "
                 f"{image_size}; these files don't belong together"
             )
+        # Absent keys take the published class's defaults.
+        found = {
+            "min_size": [raw.get("min_size", 14)],
+            "image_mean": raw.get("image_mean") or CLIP_MEAN,
+            "image_std": raw.get("image_std") or CLIP_STD,
+            "rescale_factor": [raw.get("rescale_factor", 1 / 255)],
+        }
+        for key, numbers in found.items():
+            many = 3 if key.startswith("image_") else 1
+            least = 0 if key == "image_mean" else 1e-6
+            if not _numbers(numbers, many, least, image_size if key == "min_size" else 1):
+                raise UserError(
+                    f"{checkpoint.folder}: images are preprocessed with {key} {raw.get(key)!r}, which no model has"
+                )
         return cls(
             image_size,
-            int(raw.get("min_size", 14)),
-            tuple(raw.get("image_mean") or CLIP_MEAN),  # absent keys take the published class's defaults
-            tuple(raw.get("image_std") or CLIP_STD),
-            float(raw.get("rescale_factor", 1 / 255)),
+            int(found["min_size"][0]),
+            tuple(found["image_mean"]),
+            tuple(found["image_std"]),
+            float(found["rescale_factor"][0]),
             bool(raw.get("do_normalize", True)),
         )
 
@@ -243,3 +262,12 @@ class Processor:
 def _content(token: Any, default: str) -> str:
     """A token's string, which some files wrap in an object."""
     return str(token.get("content", default)) if isinstance(token, dict) else str(token or default)
+
+
+def _numbers(values: Any, many: int, least: float, most: float) -> bool:
+    """Whether these are so many numbers from ``least`` to ``most``."""
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == many
+        and all(isinstance(v, int | float) and not isinstance(v, bool) and least <= v <= most for v in values)
+    )

@@ -50,6 +50,29 @@ class Recorded:
     def __contains__(self, name: str) -> bool:
         return name in self.tensors
 
+    def floats(self, name: str) -> Tensor:
+        """An input of floating point numbers, in float32. Raises UserError for other types."""
+        tensor = self[name]
+        if not tensor.is_floating_point():
+            raise UserError(f"{self.path}: {name} holds {tensor.dtype}, expected floating point numbers")
+        return tensor.float()
+
+    def ids(self, name: str, count: int) -> Tensor:
+        """An input that is a matrix of ids below ``count``, in int64. Raises UserError for anything else."""
+        tensor = self[name]
+        self.expect_shape(name, tensor, (None, None))
+        whole = not tensor.is_floating_point() and tensor.dtype != torch.bool
+        if not whole or int(tensor.min()) < 0 or int(tensor.max()) >= count:
+            raise UserError(f"{self.path}: {name} must hold ids from 0 to {count - 1}")
+        return tensor.long()
+
+    def number(self, name: str) -> float:
+        """An input that is one number, whatever its shape. Raises UserError for several or none."""
+        tensor = self[name]
+        if tensor.numel() != 1:
+            raise UserError(f"{self.path}: {name} is {list(tensor.shape)}, expected one number")
+        return float(tensor)
+
     def numbered(self, pattern: str) -> list[str]:
         """Names that match ``pattern``, in order."""
         return sorted(name for name in self.tensors if re.fullmatch(pattern, name))
@@ -59,7 +82,7 @@ class Recorded:
         if name not in self.tensors:
             return
         expected, label = self[name], f"{self.path.stem}/{name}"
-        gate = gate_of(name, expected)
+        gate = gate_of(name, ours)
         if ours.shape != expected.shape:
             note = f"shape {list(ours.shape)}, expected {list(expected.shape)}"
             self.findings.append(Finding(label, float("inf"), gate, note))
@@ -71,22 +94,17 @@ class Recorded:
         self.findings.append(Finding(label, largest, gate, note))
 
     def expect_shape(self, name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
-        """Raise UserError unless an input has this shape; None stands for any size."""
+        """Raise UserError unless an input has this shape; None stands for any size but 0."""
         sizes = zip(tensor.shape, shape, strict=False)
-        if tensor.ndim != len(shape) or any(want not in {None, got} for got, want in sizes):
+        if tensor.ndim != len(shape) or any(want not in {None, got} or not got for got, want in sizes):
             wanted = ", ".join("*" if want is None else str(want) for want in shape)
             raise UserError(f"{self.path}: {name} is {list(tensor.shape)}, expected [{wanted}]")
 
-    def expect_ids(self, name: str, tensor: Tensor, count: int) -> None:
-        """Raise UserError unless an input is a matrix of ids below ``count``."""
-        self.expect_shape(name, tensor, (None, None))
-        if tensor.is_floating_point() or not tensor.numel() or int(tensor.min()) < 0 or int(tensor.max()) >= count:
-            raise UserError(f"{self.path}: {name} must hold ids from 0 to {count - 1}")
 
-
-def gate_of(name: str, expected: Tensor) -> float:
-    if expected.dtype == torch.uint8:
+def gate_of(name: str, ours: Tensor) -> float:
+    """By what is computed, so that a recording of another type cannot choose itself a wider gate."""
+    if ours.dtype == torch.uint8:
         return BYTES
-    if not expected.is_floating_point():
+    if not ours.is_floating_point():
         return 0.0
     return LOGITS if "logit" in name else FLOATS

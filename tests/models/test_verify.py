@@ -104,6 +104,14 @@ def test_a_wrong_weight_shows(case: Path) -> None:
         ("generation", "greedy_tokens", lambda t: t[:, :9], "9 codes for 64x64 pixels"),
         ("vq", "image", lambda t: t[0], "expected [*, 3, *, *]"),
         ("preprocess", "photo0_rgb", lambda t: t.float(), "expected uint8"),
+        ("preprocess", "photo0_rgb", lambda t: t[:0], "expected uint8"),
+        ("understanding", "in.pixel_values", lambda t: t.long(), "in.pixel_values holds torch.int64"),
+        ("understanding", "in.input_ids", lambda t: t.bool(), "ids from 0 to 511"),
+        ("understanding", "out.greedy_ids", lambda t: t[:, :0], "out.greedy_ids is [3, 0], expected [3, *]"),
+        ("understanding", "out.greedy_eos_token", lambda t: t.repeat(2), "expected one number"),
+        ("generation", "cfg_weight", lambda t: t[:0], "cfg_weight is [0], expected one number"),
+        ("generation", "forced_pixels", torch.flatten, "expected [*, *, *, *]"),
+        ("vq", "image", lambda t: t[..., :60], "multiples of 16"),
     ],
 )
 def test_a_malformed_case_is_refused(
@@ -125,6 +133,48 @@ def test_unknown_tensors_are_named(case: Path) -> None:
     tensors = load_file(case / "vq.safetensors")
     save_file({**tensors, "mystery": torch.zeros(1)}, case / "vq.safetensors")
     assert findings(case)[1] == ["vq/mystery: no known tensor of this file, not checked"]
+
+
+def test_unknown_files_are_named_and_their_names_are_no_markup(
+    case: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for path in case.glob("*.safetensors"):
+        if path.stem not in {"model", "preprocess"}:
+            path.unlink()
+    save_file({"x": torch.zeros(1)}, case / "[red]\x1b.safetensors")
+    assert verify(case) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "[red]\\x1b.safetensors: no known file of a case, not checked" in printed
+    assert any(line.startswith("preprocess/photo0_pixel_values ") for line in printed), "names are whole at any width"
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "how"),
+    [
+        ("vq", "recon", lambda t: t.round().to(torch.uint8)),
+        ("vq", "indices", lambda t: t.float() + 0.4),
+        ("generation", "forced_uint8", lambda t: t.float() + 1.2),
+    ],
+)
+def test_another_type_brings_no_wider_gate(
+    case: Path, file: str, name: str, how: Callable[[Tensor], Tensor | None]
+) -> None:
+    for path in case.glob("*.safetensors"):
+        if path.stem not in {"model", file}:
+            path.unlink()
+    change(case / f"{file}.safetensors", name, how)
+    assert [row.tensor for row in findings(case)[0] if not row.within] == [f"{file}/{name}"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_inputs_of_other_precision_are_read(case: Path, dtype: torch.dtype) -> None:
+    for path in case.glob("*.safetensors"):
+        if path.stem not in {"model", "vq"}:
+            path.unlink()
+    change(case / "vq.safetensors", "image", lambda t: t.to(dtype))
+    found, _ = findings(case)
+    assert all(row.within for row in found) == (dtype == torch.float64)
 
 
 @pytest.mark.parametrize("family", ["janusflow", "vae"])

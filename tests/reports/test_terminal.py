@@ -85,7 +85,12 @@ def test_a_hundred_and_twenty_columns_have_the_same_table(three_runs: list[Path]
     assert "¹ nano-janus-pro, shapes-geneval/official: 3 failed, 117 scored: out of memory on a batch of one\n" in wide
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+def test_forty_columns_put_values_under_their_tasks(three_runs: list[Path]) -> None:
+    block = "\noracle  ceiling\n  shapes-mmbench/circular\n    1.00     0.91–1.00\n  shapes-geneval/official\n"
+    assert block in shown(three_runs, 40)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_no_line_is_wider_than_the_terminal(three_runs: list[Path], width: int) -> None:
     assert max(map(len, shown(three_runs, width).splitlines())) <= width
 
