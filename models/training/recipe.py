@@ -73,6 +73,8 @@ class Stage(Part):
     trainable: tuple[str, ...]
     weight_decay: float | None = None
     """Of this stage alone; None takes the optimizer's."""
+    conversation: Literal["described", "asked"] = "asked"
+    """How the world of shapes talks about its pictures; other data has its own way."""
     rates: dict[str, float] = {}
     """Factors on the learning rate of single modules; each is one of ``trainable``."""
     stop_early: int | None = Field(None, gt=0)

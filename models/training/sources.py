@@ -20,6 +20,7 @@ from janus_eval.errors import UserError
 from janus_eval.pictures import Picture, PictureError
 
 if TYPE_CHECKING:
+    from janus_eval.tasks.shapes.curriculum import Conversation
     from janus_eval.tasks.shapes.patches import PatchExample
 
 Kind: TypeAlias = Literal["understanding", "text", "generation"]
@@ -52,8 +53,8 @@ class Source(Protocol):
 class ShapesSource:
     """The embedded world: endless, drawn as it is asked for, never the same seed as any benchmark sample."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, conversation: Conversation = "asked") -> None:
+        self.seed, self.conversation = seed, conversation
 
     def kinds(self) -> frozenset[Kind]:
         return frozenset(KINDS)
@@ -72,7 +73,7 @@ class ShapesSource:
             drawn = curriculum.drawing_example(rng)
             return Example(image=Image.fromarray(drawn.image), prompt=drawn.prompt)
         if kind == "understanding":
-            asked = curriculum.question_example(rng)
+            asked = curriculum.question_example(rng, self.conversation)
             return Example(image=Image.fromarray(asked.image), turns=tuple(asked.turns))
         return Example(text=curriculum.text_example(rng))
 

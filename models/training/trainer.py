@@ -120,8 +120,11 @@ class Trainer:
         counts = split_batch(stage.batch_size, stage.ratio, index)
         start = offset + index * stage.batch_size
         losses: dict[str, float] = {}
+        source = self.source
+        if isinstance(source, ShapesSource):
+            source = ShapesSource(source.seed, stage.conversation)
         for kind, count, weight in zip(KINDS, counts, self.recipe.loss_weights, strict=True):
-            examples = [self.source.example(kind, start + k) for k in range(count)]
+            examples = [source.example(kind, start + k) for k in range(count)]
             if kind == "generation":
                 losses |= self._generation(examples, weight, f"{stage.name}/{index}")
             else:

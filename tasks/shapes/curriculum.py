@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from janus_eval.tasks.mmbench import format_question
 from janus_eval.tasks.shapes import font, questions, scenes
@@ -55,8 +56,9 @@ DRAWING_MIX: dict[str, float] = {
     "word": 0.11,
 }
 
+Conversation: TypeAlias = Literal["described", "asked"]
 # Share of the conversations that begin with a description of the whole picture.
-DESCRIBED = 0.7
+DESCRIBED: dict[Conversation, float] = {"described": 0.7, "asked": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +230,11 @@ def text_scene(rng: random.Random, *, seen: bool = True) -> Scene:
     return Scene(writings=(writing_anywhere(text, height, rng),))
 
 
-def multiple_choice(ask: Ask, rng: random.Random, count: int | None = None) -> tuple[str, str]:
-    """A question in shapes-mmbench's very wording, and the letter of its answer."""
+def multiple_choice(ask: Ask, rng: random.Random, count: int | None = None, *, worded: bool = False) -> tuple[str, str]:
+    """A question in shapes-mmbench's very wording, and the letter of its answer; if ``worded``, the option itself.
+
+    An option that is itself a single character stays a letter: spelled out, it would be read as another option's.
+    """
     options = questions.options_for(ask, rng, count or rng.choice((2, 3, 4, 4)))
     letters = questions.LETTERS[: len(options)]
     inputs: dict[str, JSON] = {
@@ -237,10 +242,11 @@ def multiple_choice(ask: Ask, rng: random.Random, count: int | None = None) -> t
         "options": dict(zip(letters, options, strict=True)),
         "hint": "",
     }
-    return format_question(inputs), letters[options.index(ask.answer)]
+    letter = letters[options.index(ask.answer)]
+    return format_question(inputs), ask.answer if worded and ask.sub_ability != "letter" else letter
 
 
-def _turn(scene: Scene, rng: random.Random) -> tuple[str, str]:
+def _turn(scene: Scene, rng: random.Random, worded: bool) -> tuple[str, str]:
     about = questions.ABOUT_THINGS if scene.things else questions.ABOUT_TEXT
     while True:
         if scene.things and rng.random() < 0.25:
@@ -253,23 +259,24 @@ def _turn(scene: Scene, rng: random.Random) -> tuple[str, str]:
         if ask.sub_ability not in {"pair", "side"} and rng.random() < open_share:
             return ask.question, ask.answer
         if ask.wrong:
-            return multiple_choice(ask, rng)
+            return multiple_choice(ask, rng, worded=worded)
 
 
-def question_example(rng: random.Random) -> QuestionExample:
-    """Three to five different questions about one picture (two about a text), and often a description before them.
+def question_example(rng: random.Random, conversation: Conversation = "asked") -> QuestionExample:
+    """Three or four different questions about one picture (two about a text).
 
-    From random weights, letters and yeses alone never taught an encoder to see: which letter is right says too little
-    about a picture. Descriptions name everything in it.
+    ``described``: most begin with a description of the whole picture, since letters and yeses say little about it, and
+    multiple choice is answered with a letter. ``asked``: few do, and multiple choice is answered with the option
+    itself: to look up its letter is a skill that a decoder of two million weights was not seen to learn.
     """
     scene = text_scene(rng) if rng.random() < 0.3 else random_scene(rng)
     turns: dict[str, str] = {}
-    if rng.random() < DESCRIBED:
+    if rng.random() < DESCRIBED[conversation]:
         told = questions.whole_picture(scene)
         turns[told.question] = told.answer
     wanted = len(turns) + (rng.randint(3, 4) if scene.things else 2)
     while len(turns) < wanted:
-        question, answer = _turn(scene, rng)
+        question, answer = _turn(scene, rng, conversation == "asked")
         turns.setdefault(question, answer)
     return QuestionExample(render(scene), list(turns.items()))
 

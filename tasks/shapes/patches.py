@@ -96,7 +96,8 @@ def _overlap(writing: Writing, place: int, grid: int) -> NDArray[np.float64]:
     edges = np.arange(grid) * side
 
     def common(start: int, length: int) -> NDArray[np.float64]:
-        return np.clip(np.minimum(edges + side, start + length) - np.maximum(edges, start), 0, None)
+        ends = np.minimum(edges + side, start + length)
+        return np.maximum(ends - np.maximum(edges, start), 0.0)
 
     area = common(writing.y, writing.height)[:, None] * common(writing.x + place * writing.advance, width)[None]
     return np.asarray(area / min(side * side, width * writing.height))

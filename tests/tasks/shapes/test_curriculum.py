@@ -15,6 +15,7 @@ from janus_eval.tasks.shapes.scenes import COLOURS, SHAPES, Scene, to_picture
 from janus_eval.tasks.shapes.sight import see
 
 WHOLE = "What is in the picture?"
+CONVERSATIONS: tuple[curriculum.Conversation, ...] = ("described", "asked")
 
 
 def _tokens(text: str) -> list[str]:
@@ -23,7 +24,9 @@ def _tokens(text: str) -> list[str]:
 
 def _all_texts(rng: random.Random, count: int) -> list[str]:
     texts = [curriculum.drawing_example(rng).prompt for _ in range(count)]
-    texts += [part for _ in range(count) for turn in curriculum.question_example(rng).turns for part in turn]
+    for conversation in CONVERSATIONS:
+        for _ in range(count // 2):
+            texts += [part for turn in curriculum.question_example(rng, conversation).turns for part in turn]
     return texts + [curriculum.text_example(rng) for _ in range(count)]
 
 
@@ -82,7 +85,7 @@ def test_answers_are_true_of_the_picture() -> None:
     """Held against the oracle, which sees only the picture."""
     rng = random.Random(8)
     for _ in range(60):
-        example = curriculum.question_example(rng)
+        example = curriculum.question_example(rng, "described")
         sight = see(to_picture(example.image))
         for question, answer in example.turns:
             if question != WHOLE:
@@ -93,7 +96,7 @@ def test_descriptions_tell_all_that_the_oracle_sees() -> None:
     rng = random.Random(13)
     told = 0
     for _ in range(80):
-        example = curriculum.question_example(rng)
+        example = curriculum.question_example(rng, "described")
         question, answer = example.turns[0]
         if question != WHOLE:
             continue
@@ -108,10 +111,27 @@ def test_descriptions_tell_all_that_the_oracle_sees() -> None:
     assert curriculum.questions.whole_picture(two).answer == "a red circle left, a blue star bottom right"
 
 
+def test_options_are_named_where_no_letter_is_asked_for() -> None:
+    rng = random.Random(14)
+    worded = 0
+    for _ in range(200):
+        for question, answer in curriculum.question_example(rng, "asked").turns:
+            options = [line[3:] for line in question.split("\n")[1:] if line[1:3] == ". "]
+            if options and "first letter" not in question:
+                assert answer in options
+                worded += 1
+            elif options:
+                assert answer in "ABCD", "a letter among letters would be read as another option's"
+    assert worded > 100
+
+
 def test_letters_and_yes_no_are_balanced() -> None:
     rng = random.Random(9)
     answers = Counter(
-        answer for _ in range(400) for question, answer in curriculum.question_example(rng).turns if "\n" in question
+        answer
+        for _ in range(400)
+        for question, answer in curriculum.question_example(rng, "described").turns
+        if "\n" in question
     )
     assert max(answers.values()) < 3 * answers["C"]
     scene = Scene()
@@ -127,7 +147,7 @@ def test_multiple_choice_is_asked_as_the_task_asks_it() -> None:
     asked = next(
         (question, answer)
         for _ in range(50)
-        for question, answer in curriculum.question_example(rng).turns
+        for question, answer in curriculum.question_example(rng, "described").turns
         if "\n" in question
     )
     lines = asked[0].split("\n")
