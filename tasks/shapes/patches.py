@@ -97,7 +97,8 @@ def _overlap(writing: Writing, place: int, grid: int) -> NDArray[np.float64]:
 
     def common(start: int, length: int) -> NDArray[np.float64]:
         ends = np.minimum(edges + side, start + length)
-        return np.maximum(ends - np.maximum(edges, start), 0.0)
+        shared: NDArray[np.float64] = np.maximum(ends - np.maximum(edges, start), 0.0)
+        return shared
 
     area = common(writing.y, writing.height)[:, None] * common(writing.x + place * writing.advance, width)[None]
     return np.asarray(area / min(side * side, width * writing.height))
