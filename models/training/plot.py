@@ -16,6 +16,11 @@ COLOURS = {
     "l1": "#0072B2",
     "l2": "#E69F00",
     "commit": "#CC79A7",
+    "colour": "#D55E00",
+    "shape": "#0072B2",
+    "down": "#56B4E9",
+    "radius": "#009E73",
+    "first": "#E69F00",
 }
 
 
