@@ -43,16 +43,7 @@ def mid_config() -> JanusProConfig:
         max_position_embeddings=2048,
     )
     vision = SiglipConfig(image_size=384, patch_size=16, width=512, layers=8, heads=8)
-    vq = VQConfig()  # the published widths
-    hidden = language.hidden_size
-    return JanusProConfig(
-        vision=vision,
-        aligner=ProjectorConfig(vision.width, hidden, 2),
-        vq=vq,
-        gen_aligner=ProjectorConfig(vq.codebook_dim, hidden, 2),
-        gen_head_width=hidden,
-        language=language,
-    )
+    return joined(language, vision)
 
 
 def large_config() -> JanusProConfig:
@@ -67,12 +58,18 @@ def large_config() -> JanusProConfig:
         head_dim=128,
         max_position_embeddings=16384,
     )
+    return joined(language, SiglipConfig())
+
+
+def joined(language: LlamaConfig, vision: SiglipConfig) -> JanusProConfig:
+    """With the published image tokenizer, and aligners that fit."""
+    vq, hidden = VQConfig(), language.hidden_size
     return JanusProConfig(
-        vision=SiglipConfig(),
-        aligner=ProjectorConfig(1024, 2048, 2),
-        vq=VQConfig(),
-        gen_aligner=ProjectorConfig(8, 2048, 2),
-        gen_head_width=2048,
+        vision=vision,
+        aligner=ProjectorConfig(vision.width, hidden, 2),
+        vq=vq,
+        gen_aligner=ProjectorConfig(vq.codebook_dim, hidden, 2),
+        gen_head_width=hidden,
         language=language,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,12 @@ from janus_eval.types import Capability
 
 if TYPE_CHECKING:
     from janus_eval.models.janus_pro.adapter import JanusProModel
+
+
+# Bounds stand in the types, so that a family with other defaults keeps them.
+AnswerTokens = Annotated[int, Field(ge=1, description="upper limit, whatever a benchmark asks for")]
+Guidance = Annotated[float, Field(description="weight of classifier-free guidance in drawing")]
+Temperature = Annotated[float, Field(ge=0, description="of drawing; 0 is greedy")]
 
 
 class JanusProSettings(BaseModel):
@@ -28,9 +34,9 @@ class JanusProSettings(BaseModel):
         "reproduced; the published processor's own is a sentence about a helpful assistant",
     )
     answer_temperature: float = Field(0.0, ge=0, description="0 is greedy")
-    max_answer_tokens: int = Field(2048, ge=1, description="upper limit, whatever a benchmark asks for")
-    guidance: float = Field(5.0, description="weight of classifier-free guidance in drawing")
-    temperature: float = Field(1.0, ge=0, description="of drawing; 0 is greedy")
+    max_answer_tokens: AnswerTokens = 2048
+    guidance: Guidance = 5.0
+    temperature: Temperature = 1.0
 
 
 class JanusSettings(JanusProSettings):

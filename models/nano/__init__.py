@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from janus_eval.models.janus_pro.family import JanusProFamily, JanusProSettings
+from janus_eval.models.janus_pro.family import AnswerTokens, Guidance, JanusProFamily, JanusProSettings, Temperature
 
 
 class NanoJanusProSettings(JanusProSettings):
     """What the nano checkpoint draws best with, chosen on other samples than the tasks' own (docs/nano.md)."""
 
-    guidance: float = 1.5
-    temperature: float = 0.7
-    max_answer_tokens: int = 64
+    guidance: Guidance = 1.5
+    temperature: Temperature = 0.7
+    max_answer_tokens: AnswerTokens = 64
 
 
 nano_janus_pro = JanusProFamily(str(Path(__file__).parent / "janus_pro"), NanoJanusProSettings)

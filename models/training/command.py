@@ -45,7 +45,9 @@ def train(
         console.print(f"stopped; the same command goes on from the last saved step in {out}")
         raise typer.Exit(130) from None
     except OSError as error:
-        raise UserError(f"{out}: {error.strerror or error}; the last saved step is kept, run again") from None
+        raise UserError(
+            f"{out}: {error.strerror or error}; the last saved step is kept, mend it and run again"
+        ) from None
     command = "janus-eval train " + " ".join(sys.argv[2:] if sys.argv[1:2] == ["train"] else [recipe])
     folder = export(trainer, out / "checkpoint", command=command)
     plot_losses(out / "log.jsonl", out / "losses.png")

@@ -91,7 +91,9 @@ class JsonlSource:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except OSError as error:
-            raise UserError(f"--data {path}: {error.strerror or error}; give a JSONL file") from None
+            raise UserError(
+                f"--data {path}: {error.strerror or error}; give a JSONL file of images and texts"
+            ) from None
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
                 kind, row = self._parse(line, number)

@@ -49,6 +49,10 @@ class Trainer:
     folder: Path
     micro_batch: int = 64
 
+    @property
+    def device(self) -> torch.device:
+        return self.model.lm_head.weight.device
+
     def run(self, console: Console, *, stop_after: int | None = None) -> None:
         """All stages from where the folder left off. ``stop_after`` ends each after so many steps (for trials)."""
         for stepper in self.steppers():
@@ -86,14 +90,13 @@ class Trainer:
                 "vision_stage learns from the world of shapes alone: leave out --data, or give --start and a recipe "
                 "without vision_stage"
             )
-        seeing = Seeing(vision).to(self.model.lm_head.weight.device)
+        seeing = Seeing(vision).to(self.device)
 
         def step(index: int) -> Mapping[str, float]:
             start = index * stage.batch_size
             examples = [source.patches(start + k, vision.config.grid) for k in range(stage.batch_size)]
-            device = self.model.lm_head.weight.device
-            pixels = self.processor.pixels([Image.fromarray(example.image) for example in examples]).to(device)
-            losses = seeing.losses(pixels, {name: labels.to(device) for name, labels in stacked(examples).items()})
+            pixels = self.processor.pixels([Image.fromarray(example.image) for example in examples]).to(self.device)
+            losses = seeing.losses(pixels, {name: labels.to(self.device) for name, labels in stacked(examples).items()})
             torch.stack(list(losses.values())).sum().backward()
             return {name: loss.item() for name, loss in losses.items()}
 
@@ -138,13 +141,12 @@ class Trainer:
         asks = kind == "understanding"
         encoded = [encoder.understanding(example.turns) if asks else encoder.text(example.text) for example in examples]
         total = sum(target != IGNORED for _, targets in encoded for target in targets)
-        device = self.model.lm_head.weight.device
         value = 0.0
         for part in similar_lengths([len(ids) for ids, _ in encoded], self.micro_batch):
-            rows = Rows(*(tensor.to(device) for tensor in pad([encoded[k] for k in part], self.processor.pad_id)))
+            rows = Rows(*(tensor.to(self.device) for tensor in pad([encoded[k] for k in part], self.processor.pad_id)))
             pixels = None
             if asks:
-                pixels = self.processor.pixels([_image(examples[k]) for k in part]).to(device)
+                pixels = self.processor.pixels([_image(examples[k]) for k in part]).to(self.device)
             loss = text_loss(self.model, rows, pixels, self.processor.image_id) / total
             (weight * loss).backward()
             value += loss.item()
@@ -174,7 +176,7 @@ class Trainer:
         config = self.model.config
         size = config.drawn_grid * config.vq.downsampling
         pixels = image_batch([_image(e) for e in examples], lambda image: center_crop(image, size))
-        return torch.from_numpy(pixels).to(self.model.lm_head.weight.device)
+        return torch.from_numpy(pixels).to(self.device)
 
 
 EMBEDDINGS = {"language.embed_tokens": 0.5, "gen_embed": 1.0, "vq.codebook": 0.02}

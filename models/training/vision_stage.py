@@ -39,7 +39,7 @@ class Seeing(nn.Module):
             logits = self.heads[name](features)
             # Patches of flat ground outnumber all others by far; they are the easiest, too.
             weights = torch.ones(logits.shape[-1], device=logits.device)
-            if patches.NOTHING[name]:
+            if name in patches.NOTHING:
                 weights[0] = 0.1
             loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), weights, ignore_index=patches.IGNORED)
             found[name] = loss if bool((wanted != patches.IGNORED).any()) else logits.sum() * 0.0

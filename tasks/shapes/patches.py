@@ -29,8 +29,8 @@ CLASSES: dict[str, int] = {
     "last": len(font.CHARACTERS) + 1,
 }
 """Classes of each label."""
-NOTHING = {name: name in {"colour", "shape", "first", "last"} for name in CLASSES}
-"""Whether class 0 of a label is for patches that show nothing of the kind."""
+NOTHING = frozenset({"colour", "shape", "first", "last"})
+"""Labels whose class 0 is for patches that show nothing of the kind; the others don't apply there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,7 @@ def patch_example(rng: random.Random, grid: int) -> PatchExample:
 
 def label(scene: Scene, grid: int) -> Labels:
     """The thing that covers most of each patch: colour, shape, way to its centre, radius; the first and last glyph."""
-    labels = {name: np.full((grid, grid), IGNORED) for name in CLASSES}
-    for name, nothing in NOTHING.items():
-        if nothing:
-            labels[name][:] = 0
+    labels = {name: np.full((grid, grid), 0 if name in NOTHING else IGNORED) for name in CLASSES}
     side = CANVAS // grid
     most = np.full((grid, grid), COVERED)
     for thing in scene.things:
@@ -80,12 +77,10 @@ def _shares(thing: Thing, grid: int) -> NDArray[np.float32]:
     """Share of each patch ``[G, G]`` that a thing covers."""
     cover = scenes.coverage(thing.shape, thing.radius)
     half = cover.shape[0] // 2
-    canvas = np.zeros((3 * CANVAS, 3 * CANVAS), dtype=np.float32)  # room for what is clipped
-    top, left = CANVAS + thing.y - half, CANVAS + thing.x - half
-    canvas[top : top + 2 * half, left : left + 2 * half] = cover
+    canvas = np.zeros((CANVAS, CANVAS, 1), dtype=np.float32)
+    scenes.lay(canvas, cover, (1,), thing.x - half, thing.y - half)
     side = CANVAS // grid
-    inner = canvas[CANVAS : 2 * CANVAS, CANVAS : 2 * CANVAS]
-    shares: NDArray[np.float32] = inner.reshape(grid, side, grid, side).mean(axis=(1, 3))
+    shares: NDArray[np.float32] = canvas.reshape(grid, side, grid, side).mean(axis=(1, 3))
     return shares
 
 

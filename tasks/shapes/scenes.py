@@ -165,8 +165,8 @@ def coverage(shape: str, radius: float) -> NDArray[np.float32]:
     return result
 
 
-def _lay(canvas: NDArray[np.float32], cover: NDArray[np.float32], colour: Colour, left: int, top: int) -> None:
-    """Lay a colour over the canvas in place, clipped at its border."""
+def lay(canvas: NDArray[np.float32], cover: NDArray[np.float32], colour: tuple[int, ...], left: int, top: int) -> None:
+    """Lay a colour, a number a channel, over the canvas in place, clipped at its border."""
     height, width = cover.shape
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + width, CANVAS), min(top + height, CANVAS)
     if x0 >= x1 or y0 >= y1:
@@ -183,11 +183,11 @@ def render(scene: Scene) -> Pixels:
     for thing in scene.things:
         cover = coverage(thing.shape, thing.radius)
         half = cover.shape[0] // 2
-        _lay(canvas, cover, PALETTE[thing.colour], thing.x - half, thing.y - half)
+        lay(canvas, cover, PALETTE[thing.colour], thing.x - half, thing.y - half)
     for writing in scene.writings:
         for place, character in enumerate(writing.text):
             cover = font.coverage(character, writing.height)
-            _lay(canvas, cover, INK, writing.x + place * writing.advance, writing.y)
+            lay(canvas, cover, INK, writing.x + place * writing.advance, writing.y)
     return np.rint(canvas).astype(np.uint8)
 
 

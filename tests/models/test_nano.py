@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 
 import janus_eval
+from janus_eval.errors import UserError
 from janus_eval.models import nano
 from janus_eval.models.janus_pro.adapter import JanusProModel
 from janus_eval.models.training.recipe import Recipe, load_recipe
@@ -116,4 +118,12 @@ def test_it_still_reaches(measured: dict[str, Any], task: str, metric: str) -> N
 
 
 def test_it_is_stored_in_half_and_computed_in_full_precision(model: JanusProModel) -> None:
+    with safe_open(FOLDER / "model.safetensors", "pt") as stored:
+        assert {stored.get_slice(name).get_dtype() for name in stored.keys()} == {"F16"}  # noqa: SIM118 - no mapping
     assert model.dtype == torch.float32
+
+
+@pytest.mark.parametrize("option", ["temperature=-1", "max_answer_tokens=0"])
+def test_its_own_defaults_keep_the_familys_bounds(option: str) -> None:
+    with pytest.raises(UserError, match="greater than or equal to"):
+        contenders([f"nano-janus-pro?{option}"], {})
