@@ -12,8 +12,9 @@ from benchmarks.measure import Comparison, Contender, Figure, interleaved
 from benchmarks.midsize import prompt_ids
 from benchmarks.peers import TOKEN, script_draw, transformers_draw
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.sampling import decode_pixels, draw_codes, picker
+from janus_eval.models.janus_pro.sampling import decode_pixels, draw_codes
 from janus_eval.models.parts.linear import Linear, packed_weights
+from janus_eval.models.parts.picking import picker
 
 GUIDANCE = 5.0
 PROMPTS, EACH = 16, 4

@@ -18,11 +18,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from janus_eval.models.janus_pro.config import JanusProConfig, ProjectorConfig
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.processor import Tags
 from janus_eval.models.janus_pro.vq import VQConfig
-from janus_eval.models.janus_pro.weights import materialize, save_checkpoint
+from janus_eval.models.janus_pro.weights import save_checkpoint
 from janus_eval.models.parts.llama import LlamaConfig
+from janus_eval.models.parts.processor import Tags
 from janus_eval.models.parts.siglip import SiglipConfig
+from janus_eval.models.parts.weights import materialize
 from janus_eval.pictures import Picture
 
 CODES = 576

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from janus_eval.models.janus_pro.converted import TRANSFORMERS_FORMAT
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.processor import Tags
-from janus_eval.models.janus_pro.weights import named_tensors
+from janus_eval.models.parts.processor import Tags
+from janus_eval.models.parts.weights import named_tensors
 
 TOKEN = {name: place for place, name in enumerate(Tags._fields)}
 """Ids of the structural tokens: ``midsize.write_checkpoint`` numbers them in this order."""

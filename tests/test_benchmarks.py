@@ -14,8 +14,9 @@ from benchmarks.asking import Pair
 from benchmarks.drawing import Setting
 from benchmarks.peers import TOKEN, script_draw, transformers_answer, transformers_draw, transformers_janus
 from janus_eval.models.janus_pro.config import JanusProConfig, ProjectorConfig
-from janus_eval.models.janus_pro.sampling import draw_codes, greedy
+from janus_eval.models.janus_pro.sampling import draw_codes
 from janus_eval.models.janus_pro.vq import VQConfig
+from janus_eval.models.parts.picking import greedy
 from janus_eval.models.parts.siglip import SiglipConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:.past_key_values. is deprecated:FutureWarning")

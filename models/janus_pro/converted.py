@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from janus_eval.models.janus_pro.config import JanusProConfig, expect, read_config, section
-from janus_eval.models.janus_pro.weights import Format, Names
+from janus_eval.models.janus_pro.config import JanusProConfig, read_config
+from janus_eval.models.parts.config import expect, section
+from janus_eval.models.parts.weights import Format, Names
 
 TRANSFORMERS: Names = (
     ("vision.pos_embed", "model.vision_model.embeddings.position_embedding.weight"),

@@ -5,36 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from janus_eval.models.parts.settings import ReadingSettings
 from janus_eval.types import Capability
 
 if TYPE_CHECKING:
     from janus_eval.models.janus_pro.adapter import JanusProModel
 
 
-# Bounds stand in the types, so that a family with other defaults keeps them.
-AnswerTokens = Annotated[int, Field(ge=1, description="upper limit, whatever a benchmark asks for")]
 Guidance = Annotated[float, Field(description="weight of classifier-free guidance in drawing")]
 Temperature = Annotated[float, Field(ge=0, description="of drawing; 0 is greedy")]
 
 
-class JanusProSettings(BaseModel):
+class JanusProSettings(ReadingSettings):
     """What belongs to the model rather than to a benchmark. Every field can move a number."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # The strings themselves matter: with Janus-1.3B's roles, which the published generation script still has,
     # Janus-Pro-1B loses some 12 points on GenEval's two objects (deepseek-ai/Janus, thread 210).
     user_role: str = "<|User|>"
     assistant_role: str = "<|Assistant|>"
-    system_prompt: str = Field(
-        "",
-        description="put before questions. Empty, as in VLMEvalKit's adapter, with which the authors' figures were "
-        "reproduced; the published processor's own is a sentence about a helpful assistant",
-    )
-    answer_temperature: float = Field(0.0, ge=0, description="0 is greedy")
-    max_answer_tokens: AnswerTokens = 2048
     guidance: Guidance = 5.0
     temperature: Temperature = 1.0
 

@@ -7,16 +7,14 @@ import json
 from dataclasses import asdict
 from typing import NamedTuple
 
-import torch
-
 from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.config import JanusProConfig, read_config
 from janus_eval.models.janus_pro.converted import TRANSFORMERS_FORMAT, read_converted
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.weights import DEEPSEEK_FORMAT, Format, load_weights
+from janus_eval.models.janus_pro.weights import DEEPSEEK_FORMAT
 from janus_eval.models.parts.checkpoint import Checkpoint
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from janus_eval.models.parts.loading import known_dtype, usable
+from janus_eval.models.parts.weights import Format, load_weights
 
 
 class Loaded(NamedTuple):
@@ -29,7 +27,9 @@ class Loaded(NamedTuple):
 def load_model(checkpoint: Checkpoint, *, device: str = "cpu", dtype: str = "float32") -> Loaded:
     """Read configuration and weights. Raises UserError for whatever does not fit."""
     config, layout = describe(checkpoint)
-    model, digest = load_weights(checkpoint, config, layout, device=usable(device), dtype=known_dtype(dtype))
+    model, digest = load_weights(
+        checkpoint, lambda: JanusPro(config), layout, device=usable(device), dtype=known_dtype(dtype)
+    )
     text = json.dumps([digest, asdict(config)], sort_keys=True)
     return Loaded(model, hashlib.sha256(text.encode()).hexdigest())
 
@@ -48,19 +48,3 @@ def describe(checkpoint: Checkpoint) -> tuple[JanusProConfig, Format]:
         f"{checkpoint.folder / 'config.json'}: model_type is {kind!r}; Janus and Janus-Pro checkpoints have "
         "'multi_modality' (DeepSeek's) or 'janus' (converted for transformers)"
     )
-
-
-def usable(device: str) -> torch.device:
-    """Raises UserError for a device that is not there."""
-    try:
-        torch.empty(1, device=device).sum().item()  # the meta device has no values
-        return torch.device(device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"device {device!r} cannot be used ({reason}); --device cpu always can") from error
-
-
-def known_dtype(dtype: str) -> torch.dtype:
-    if dtype not in DTYPES:
-        raise UserError(f"unknown dtype {dtype!r} (one of {', '.join(DTYPES)})")
-    return DTYPES[dtype]

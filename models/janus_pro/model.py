@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from janus_eval.models.janus_pro.config import JanusProConfig, ProjectorConfig
 from janus_eval.models.janus_pro.vq import VQTokenizer
 from janus_eval.models.parts.linear import Linear
-from janus_eval.models.parts.llama import Llama
+from janus_eval.models.parts.reader import Reader
 from janus_eval.models.parts.siglip import Siglip
 
 
-class JanusPro(nn.Module):
+class JanusPro(Reader):
     def __init__(self, config: JanusProConfig) -> None:
-        super().__init__()
+        super().__init__(config.language)
         self.config = config
         self.vision = Siglip(config.vision)
         self.aligner = Projector(config.aligner)
@@ -27,15 +27,6 @@ class JanusPro(nn.Module):
         self.gen_embed = nn.Embedding(config.vq.codebook_size, config.vq.codebook_dim)
         self.gen_aligner = Projector(config.gen_aligner)
         self.gen_head = GenerationHead(config.language.hidden_size, config.gen_head_width, config.vq.codebook_size)
-        self.language = Llama(config.language)
-        self.lm_head = Linear(config.language.hidden_size, config.language.vocab_size, bias=False)
-        if config.language.tie_word_embeddings:
-            self.lm_head.weight = self.language.embed_tokens.weight
-
-    def embed_text(self, ids: Tensor) -> Tensor:
-        """Token ids ``[..., T]`` -> ``[..., T, E]``."""
-        embedded: Tensor = self.language.embed_tokens(ids)
-        return embedded
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """Normalised pixels ``[B, 3, S, S]`` -> understanding tokens ``[B, N, E]``."""
@@ -46,11 +37,6 @@ class JanusPro(nn.Module):
         """VQ code ids ``[..., T]`` -> ``[..., T, E]``. Not the tokenizer's codebook: a table of its own."""
         embedded: Tensor = self.gen_aligner(self.gen_embed(codes))
         return embedded
-
-    def text_logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states ``[..., E]`` -> logits over the vocabulary."""
-        logits: Tensor = self.lm_head(hidden)
-        return logits
 
     def code_logits(self, hidden: Tensor) -> Tensor:
         """Hidden states ``[..., E]`` -> logits over the codebook ``[..., V]``."""

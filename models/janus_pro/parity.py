@@ -7,36 +7,23 @@ names what it computes. All runs in float32 on the CPU.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from PIL import Image
-from torch import Tensor
 
 from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.config import JanusProConfig
 from janus_eval.models.janus_pro.loading import describe, load_model
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.processor import ImageProcessor
-from janus_eval.models.janus_pro.sampling import (
-    Drawn,
-    Guided,
-    decode_pixels,
-    draw_codes,
-    forward_rows,
-    greedy,
-    to_bytes,
-    unconditional,
-)
-from janus_eval.models.janus_pro.understanding import Prompt, Tokens, embed_images, embed_rows, generate
+from janus_eval.models.janus_pro.sampling import Drawn, Guided, decode_pixels, draw_codes, unconditional
 from janus_eval.models.parts.checkpoint import Checkpoint
+from janus_eval.models.parts.parity import check_preprocess, check_understanding
+from janus_eval.models.parts.picking import greedy
+from janus_eval.models.parts.processor import to_bytes
 from janus_eval.models.parts.recorded import Recorded
-
-EOS = FILL = 1
-"""Recorded greedy runs end at id 1 where no other end is given, and fill rows that ended with it."""
+from janus_eval.models.parts.rows import forward_rows
 
 
 @dataclass(frozen=True)
@@ -50,15 +37,6 @@ class Case:
     @cached_property
     def model(self) -> JanusPro:
         return load_model(self.checkpoint).model
-
-
-def check_preprocess(case: Case, recorded: Recorded) -> None:
-    processor = ImageProcessor.load(case.checkpoint, case.config.vision.image_size)
-    for name in recorded.numbered(r"photo\d+_rgb"):
-        photo = recorded[name]
-        if photo.ndim != 3 or photo.shape[2] != 3 or not photo.numel() or photo.dtype != torch.uint8:
-            raise UserError(f"{recorded.path}: {name} is {photo.dtype} {list(photo.shape)}, expected uint8 [H, W, 3]")
-        recorded.compare(name.replace("_rgb", "_pixel_values"), processor([Image.fromarray(photo.numpy())]))
 
 
 def check_vq(case: Case, recorded: Recorded) -> None:
@@ -79,100 +57,6 @@ def check_vq(case: Case, recorded: Recorded) -> None:
         units = found.before.movedim(1, -1).flatten(0, -2)
         nearest = (units[:, None] - vq.unit_codebook()).square().sum(-1).topk(2, largest=False).values
         recorded.compare("indices_margin", nearest[:, 1] - nearest[:, 0])
-
-
-def check_understanding(case: Case, recorded: Recorded) -> None:
-    model = case.model
-    asked = Asked.read(recorded, model)
-    features = model.vision(recorded.floats("in.pixel_values").flatten(0, 1))
-    recorded.compare("out.vision_features", features)
-    recorded.compare("out.aligner_out", model.aligner(features))
-    every = list(range(len(asked.prompts)))
-    embedded = asked.embed(asked.ids, every)
-    recorded.compare("out.inputs_embeds", embedded)
-    recorded.compare("out.logits", asked.logits(embedded, asked.real), where=asked.real)
-    asked.compare_greedy(recorded, "out.greedy_ids", every, logits="out.greedy_step_logits")
-    if "out.greedy_eos_ids" in recorded:
-        asked.compare_greedy(recorded, "out.greedy_eos_ids", every, eos=int(recorded.number("out.greedy_eos_token")))
-    for name in recorded.numbered(r"out\.row\d+_nopad_(logits|greedy_ids)"):
-        row = int(re.findall(r"\d+", name)[0])
-        if row not in every:
-            raise UserError(f"{recorded.path}: {name} is about row {row} of {len(every)}")
-        if name.endswith("greedy_ids"):
-            asked.compare_greedy(recorded, name, [row])
-        else:
-            ids = asked.ids[row][asked.real[row]][None]
-            recorded.compare(name, asked.logits(asked.embed(ids, [row]), torch.ones_like(ids, dtype=torch.bool)))
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The rows of an understanding file: as recorded, and as the prompts and images that ``generate`` takes."""
-
-    model: JanusPro
-    ids: Tensor
-    real: Tensor
-    prompts: list[Prompt]
-    images: Mapping[str, Tensor]
-    image_id: int
-
-    @classmethod
-    def read(cls, recorded: Recorded, model: JanusPro) -> Asked:
-        ids = recorded.ids("in.input_ids", model.config.language.vocab_size)
-        rows, tokens = ids.shape
-        real, slots = recorded["in.attention_mask"].bool(), recorded["in.images_seq_mask"].bool()
-        for name, tensor in (("in.attention_mask", real), ("in.images_seq_mask", slots)):
-            recorded.expect_shape(name, tensor, (rows, tokens))
-        size, count = model.config.vision.image_size, model.config.image_tokens
-        values, exist = recorded.floats("in.pixel_values"), recorded["in.images_emb_mask"].bool()
-        recorded.expect_shape("in.pixel_values", values, (rows, None, 3, size, size))
-        recorded.expect_shape("in.images_emb_mask", exist, (rows, values.shape[1], count))
-        marked = ids[slots].unique().tolist()
-        if len(marked) > 1 or bool((slots & ~real).any()):
-            raise UserError(f"{recorded.path}: in.images_seq_mask marks ids {marked}; one placeholder id expected")
-        image_id = marked[0] if marked else -1
-        pixels: dict[str, Tensor] = {}
-        prompts = []
-        for row in range(rows):
-            found = {f"{row}/{k}": values[row, k] for k in range(values.shape[1]) if bool(exist[row, k].any())}
-            prompt = Prompt(tuple(ids[row][real[row]].tolist()), tuple(found))
-            if not len(found) * count == int(slots[row].sum()) == prompt.ids.count(image_id):
-                raise UserError(
-                    f"{recorded.path}: row {row} has {int(slots[row].sum())} image tokens and {len(found)} images, "
-                    f"which make {count} each"
-                )
-            prompts.append(prompt)
-            pixels |= found
-        return cls(model, ids, real, prompts, embed_images(model, pixels), image_id)
-
-    def embed(self, ids: Tensor, rows: list[int]) -> Tensor:
-        fill = [self.images[key] for row in rows for key in self.prompts[row].images]
-        return embed_rows(self.model, ids, self.image_id, fill)
-
-    def logits(self, embedded: Tensor, real: Tensor) -> Tensor:
-        return self.model.text_logits(forward_rows(self.model, embedded, real))
-
-    def compare_greedy(
-        self, recorded: Recorded, name: str, rows: list[int], *, eos: int = EOS, logits: str = ""
-    ) -> None:
-        """Greedy decoding of some rows together, with every step's logits where they were recorded."""
-        if name not in recorded:
-            return
-        recorded.expect_shape(name, recorded[name], (len(rows), None))
-        steps = recorded[name].shape[1]
-        seen = torch.zeros(len(rows), steps, dtype=torch.bool)
-        values = torch.zeros(len(rows), steps, self.model.config.language.vocab_size)
-
-        def pick(step: int, batch: Tensor, found: Tensor) -> Tensor:
-            seen[batch, step], values[batch, step] = True, found
-            return greedy(step, batch, found)
-
-        tokens = Tokens(image=self.image_id, pad=FILL, eos=eos)
-        prompts = [self.prompts[row] for row in rows]
-        found = generate(self.model, prompts, self.images, tokens, limits=[steps] * len(rows), pick=pick)
-        recorded.compare(name, torch.tensor([[*new.ids, *[FILL] * (steps - len(new.ids))] for new in found]))
-        if logits:
-            recorded.compare(logits, values, where=seen)
 
 
 def check_generation(case: Case, recorded: Recorded) -> None:
@@ -223,8 +107,8 @@ def _compare_drawing(recorded: Recorded, model: JanusPro, name: str, draw: Calla
 
 
 CHECKS: Mapping[str, Callable[[Case, Recorded], None]] = {
-    "preprocess": check_preprocess,
-    "understanding": check_understanding,
+    "preprocess": lambda case, recorded: check_preprocess(case.checkpoint, case.config.vision, recorded),
+    "understanding": lambda case, recorded: check_understanding(case.model, recorded),
     "generation": check_generation,
     "vq": check_vq,
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from janus_eval.models.janus_pro.family import AnswerTokens, Guidance, JanusProFamily, JanusProSettings, Temperature
+from janus_eval.models.janus_pro.family import Guidance, JanusProFamily, JanusProSettings, Temperature
+from janus_eval.models.parts.settings import AnswerTokens
 
 
 class NanoJanusProSettings(JanusProSettings):

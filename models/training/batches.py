@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.processor import Processor
+from janus_eval.models.parts.processor import Processor
 
 IGNORED = -100
 

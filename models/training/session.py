@@ -12,9 +12,9 @@ from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.config import read_config
 from janus_eval.models.janus_pro.loading import load_model
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.processor import ImageProcessor, Processor
 from janus_eval.models.janus_pro.weights import save_checkpoint
 from janus_eval.models.parts.checkpoint import open_checkpoint
+from janus_eval.models.parts.processor import ImageProcessor, Processor
 from janus_eval.models.training.recipe import Recipe
 from janus_eval.models.training.sources import open_sources
 from janus_eval.models.training.tokenizer import build_tokenizer, save_tokenizer
@@ -46,7 +46,7 @@ def _started(start: str, device: str) -> tuple[JanusPro, Processor]:
     checkpoint = open_checkpoint(start)
     model = load_model(checkpoint, device=device).model
     model.requires_grad_(True)
-    return model, Processor.load(checkpoint, model.config)
+    return model, Processor.load(checkpoint, model.config.vision, model.config.language.vocab_size)
 
 
 def _from_scratch(recipe: Recipe) -> tuple[JanusPro, Processor]:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.processor import Processor, center_crop
 from janus_eval.models.janus_pro.sampling import unconditional
+from janus_eval.models.parts.processor import Processor, center_crop
 from janus_eval.models.training.batches import (
     IGNORED,
     Encoder,

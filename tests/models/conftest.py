@@ -18,9 +18,9 @@ from janus_eval.models.janus_pro.adapter import JanusProModel
 from janus_eval.models.janus_pro.config import JanusProConfig, ProjectorConfig
 from janus_eval.models.janus_pro.family import janus_pro
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.processor import Tags
 from janus_eval.models.janus_pro.vq import VQConfig
 from janus_eval.models.parts.llama import LlamaConfig
+from janus_eval.models.parts.processor import Tags
 from janus_eval.models.parts.siglip import SiglipConfig
 from janus_eval.pictures import Picture
 

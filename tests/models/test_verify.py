@@ -202,8 +202,8 @@ def test_a_case_in_transformers_format(reference: Path, tmp_path: Path) -> None:
 
     from janus_eval.models.janus_pro.converted import TRANSFORMERS_FORMAT
     from janus_eval.models.janus_pro.loading import load_model
-    from janus_eval.models.janus_pro.weights import named_tensors
     from janus_eval.models.parts.checkpoint import Checkpoint
+    from janus_eval.models.parts.weights import named_tensors
 
     model = load_model(Checkpoint(reference)).model
     tensors = {name: tensor.contiguous() for name, tensor in named_tensors(model, TRANSFORMERS_FORMAT)}

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
-from janus_eval.models.janus_pro.processor import CLIP_MEAN, ImageProcessor, Processor, Tags, center_crop
 from janus_eval.models.parts.checkpoint import Checkpoint
+from janus_eval.models.parts.processor import CLIP_MEAN, ImageProcessor, Processor, Tags, center_crop
 
 ROLES = ("<|User|>", "<|Assistant|>")
 
@@ -126,4 +126,5 @@ def test_cropping_for_the_image_tokenizer() -> None:
 def test_the_processor_of_a_checkpoint(checkpoint: Path, loaded: Any) -> None:
     processor = loaded.processor
     assert processor.image_tokens == 16 and processor.pixels == ImageProcessor(64)
-    assert Processor.load(Checkpoint(checkpoint), loaded.model.config).digest == processor.digest
+    config = loaded.model.config
+    assert Processor.load(Checkpoint(checkpoint), config.vision, config.language.vocab_size).digest == processor.digest

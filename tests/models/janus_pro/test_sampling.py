@@ -8,18 +8,10 @@ import pytest
 import torch
 
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.sampling import (
-    Guided,
-    InverseCDF,
-    decode_pixels,
-    draw_codes,
-    forward_rows,
-    greedy,
-    left_pad,
-    picker,
-    to_bytes,
-    unconditional,
-)
+from janus_eval.models.janus_pro.sampling import Guided, decode_pixels, draw_codes, unconditional
+from janus_eval.models.parts.picking import InverseCDF, greedy, picker
+from janus_eval.models.parts.processor import to_bytes
+from janus_eval.models.parts.rows import forward_rows, left_pad
 
 CPU = torch.device("cpu")
 PROMPTS = [[0, 30, 31, 32, 33, 11], [0, 40, 11], [0, 30, 31, 32, 33, 11], [0, 50, 51, 52, 11]]

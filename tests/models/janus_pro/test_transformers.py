@@ -19,12 +19,15 @@ from janus_eval.models.janus_pro.config import JanusProConfig
 from janus_eval.models.janus_pro.converted import TRANSFORMERS_FORMAT
 from janus_eval.models.janus_pro.loading import load_model
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.sampling import Guided, decode_pixels, draw_codes, forward_rows
-from janus_eval.models.janus_pro.understanding import Prompt, Tokens, embed_images, embed_rows, generate
-from janus_eval.models.janus_pro.weights import named_tensors, save_checkpoint
+from janus_eval.models.janus_pro.sampling import Guided, decode_pixels, draw_codes
+from janus_eval.models.janus_pro.weights import save_checkpoint
 from janus_eval.models.parts.checkpoint import Checkpoint
+from janus_eval.models.parts.rows import forward_rows
+from janus_eval.models.parts.understanding import Prompt, Tokens, embed_images, embed_rows, generate
+from janus_eval.models.parts.weights import named_tensors
 
 IMAGE, PAD, BOS, START = 10, 2, 0, 11
+TOKENS = Tokens(image=IMAGE, pad=PAD, eos=-1)
 SIZES: dict[str, dict[str, Any]] = {
     "plain": {},
     "grouped heads": {"num_key_value_heads": 2, "rope_theta": 500.0, "rms_norm_eps": 1e-5},
@@ -92,7 +95,7 @@ def test_reading_agrees(pair: tuple[JanusPro, Any, Path]) -> None:
     pixels = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
     expected = theirs(input_ids=ids, pixel_values=pixels, attention_mask=real.long()).logits
     images = dict(zip("ab", model.embed_images(pixels), strict=True))
-    ours = model.text_logits(forward_rows(model, embed_rows(model, ids, IMAGE, list(images.values())), real))
+    ours = model.text_logits(forward_rows(model, embed_rows(model, ids, TOKENS, list(images.values())), real))
     torch.testing.assert_close(ours[real], expected[real], atol=1e-4, rtol=1e-5)
     prompts = [Prompt(tuple(text), (key,)) for text, key in zip(texts, "ab", strict=True)]
     steps: list[torch.Tensor] = []
@@ -103,7 +106,7 @@ def test_reading_agrees(pair: tuple[JanusPro, Any, Path]) -> None:
 
     found = generate(
         model, prompts, embed_images(model, dict(zip("ab", pixels, strict=True))),
-        Tokens(image=IMAGE, pad=PAD, eos=-1), limits=[5, 5], pick=pick,
+        TOKENS, limits=[5, 5], pick=pick,
     )  # fmt: skip
     for row, (text, new) in enumerate(zip(texts, found, strict=True)):
         whole = torch.tensor([text + new.ids])

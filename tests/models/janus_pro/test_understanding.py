@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.sampling import InverseCDF, greedy
-from janus_eval.models.janus_pro.understanding import (
+from janus_eval.models.parts.picking import InverseCDF, greedy
+from janus_eval.models.parts.understanding import (
     Generated,
     Prompt,
     Tokens,
@@ -51,7 +51,7 @@ def plain(model: JanusPro, prompt: Prompt, images: dict[str, torch.Tensor], coun
     """Greedy decoding without cache, batch or sharing: the whole row again for every token."""
     ids = list(prompt.ids)
     for _ in range(count):
-        x = embed_rows(model, torch.tensor([ids]), IMAGE, [images[key] for key in prompt.images])
+        x = embed_rows(model, torch.tensor([ids]), TOKENS, [images[key] for key in prompt.images])
         ids.append(int(model.text_logits(model.language(x)[0, -1]).argmax()))
     return ids[len(prompt.ids) :]
 
@@ -76,7 +76,7 @@ def test_sharing_changes_no_logits(model: JanusPro, images: dict[str, torch.Tens
     hidden = read_prompts(model, PROMPTS, images, TOKENS, room=0).hidden[:, -1]
     alone = []
     for prompt in PROMPTS:
-        x = embed_rows(model, torch.tensor([prompt.ids]), IMAGE, [images[key] for key in prompt.images])
+        x = embed_rows(model, torch.tensor([prompt.ids]), TOKENS, [images[key] for key in prompt.images])
         alone.append(model.language(x)[0, -1])
     torch.testing.assert_close(hidden, torch.stack(alone), atol=2e-5, rtol=0)
     gaps = (hidden[:, None] - hidden).abs().amax(-1) + torch.eye(len(PROMPTS))
@@ -137,7 +137,7 @@ def test_likelihoods_are_those_of_plain_reading(model: JanusPro, images: dict[st
     found = log_likelihoods(model, [prompt for prompt, _ in rows], [words for _, words in rows], images, TOKENS)
     for (prompt, words), value in zip(rows, found.tolist(), strict=True):
         ids = torch.tensor([[*prompt.ids, *words]])
-        x = embed_rows(model, ids, IMAGE, [images[key] for key in prompt.images])
+        x = embed_rows(model, ids, TOKENS, [images[key] for key in prompt.images])
         logits = model.text_logits(model.language(x))[0, len(prompt.ids) - 1 : -1].log_softmax(-1)
         expected = sum(float(logits[k, word]) for k, word in enumerate(words))
         assert value == pytest.approx(expected, abs=1e-4)

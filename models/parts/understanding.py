@@ -1,4 +1,4 @@
-"""Answering with Janus-Pro: questions about one image share one computation of everything up to the image's end.
+"""Answering: questions about one image share one computation of everything up to the image's end.
 
 Shapes: B rows, K distinct images, N image tokens, P prefix tokens, T suffix tokens, S tokens seen so far, V vocabulary.
 
@@ -16,16 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.sampling import (
-    Pick,
-    decoding_mask,
-    forward_rows,
-    forward_step,
-    left_pad,
-    new_cache,
-)
 from janus_eval.models.parts.llama import KVCache
+from janus_eval.models.parts.picking import Pick
+from janus_eval.models.parts.reader import Reader
+from janus_eval.models.parts.rows import decoding_mask, forward_rows, forward_step, left_pad, new_cache
 
 IMAGES_AT_ONCE = 16
 
@@ -48,6 +42,13 @@ class Tokens:
     image: int
     pad: int
     eos: int
+    image_start: int | None = None
+    """Given where what an image is read as begins in the place of the token before it, as JanusFlow has it."""
+
+    def slots(self, ids: Tensor) -> Tensor:
+        """Where images stand in rows of ids, ``[B, T]`` boolean."""
+        slots = ids == self.image
+        return slots if self.image_start is None else slots | (ids == self.image_start)
 
 
 class Read(NamedTuple):
@@ -66,7 +67,7 @@ class Generated(NamedTuple):
     broken: int
 
 
-def embed_images(model: JanusPro, pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def embed_images(model: Reader, pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Pixels ``[3, S, S]`` by key -> image tokens ``[N, E]`` by key."""
     weight = model.lm_head.weight
     found: dict[str, Tensor] = {}
@@ -78,17 +79,16 @@ def embed_images(model: JanusPro, pixels: Mapping[str, Tensor]) -> dict[str, Ten
     return found
 
 
-def embed_rows(model: JanusPro, ids: Tensor, image_id: int, images: Sequence[Tensor]) -> Tensor:
-    """Token ids ``[B, T]`` -> embeddings ``[B, T, E]``; ``images`` ``[N, E]`` fill image tokens in reading order."""
+def embed_rows(model: Reader, ids: Tensor, tokens: Tokens, images: Sequence[Tensor]) -> Tensor:
+    """Token ids ``[B, T]`` -> embeddings ``[B, T, E]``; ``images`` ``[N, E]`` fill their places in reading order."""
     x = model.embed_text(ids)
     if images:
-        slots = ids == image_id
-        x[slots] = torch.cat(list(images)).to(x.dtype)
+        x[tokens.slots(ids)] = torch.cat(list(images)).to(x.dtype)
     return x
 
 
 def read_prompts(
-    model: JanusPro, prompts: Sequence[Prompt], images: Mapping[str, Tensor], tokens: Tokens, *, room: int
+    model: Reader, prompts: Sequence[Prompt], images: Mapping[str, Tensor], tokens: Tokens, *, room: int
 ) -> Read:
     """Read prompts into a cache with ``room`` for more tokens, each distinct first part once."""
     device = model.lm_head.weight.device
@@ -103,14 +103,14 @@ def read_prompts(
         first_ids, attended = left_pad([first.ids for first in table], tokens.pad, device)
         fill = [images[key] for first in table for key in first.images]
         prefix = new_cache(model, len(table), longest)
-        forward_rows(model, embed_rows(model, first_ids, tokens.image, fill), attended, prefix)
+        forward_rows(model, embed_rows(model, first_ids, tokens, fill), attended, prefix)
         cache.fill_from(prefix, index)
         real = torch.cat((attended[index], real), dim=1)
     return Read(forward_rows(model, model.embed_text(ids), real, cache), cache, real)
 
 
 def generate(
-    model: JanusPro,
+    model: Reader,
     prompts: Sequence[Prompt],
     images: Mapping[str, Tensor],
     tokens: Tokens,
@@ -155,7 +155,7 @@ def generate(
 
 
 def log_likelihoods(
-    model: JanusPro,
+    model: Reader,
     prompts: Sequence[Prompt],
     continuations: Sequence[Sequence[int]],
     images: Mapping[str, Tensor],

@@ -1,4 +1,4 @@
-"""From pictures and texts to what Janus-Pro reads, as DeepSeek's VLChatProcessor and VLMImageProcessor make it.
+"""From pictures and texts to what the Janus models read, as DeepSeek's VLChatProcessor and VLMImageProcessor make it.
 
 Every choice here moves numbers: sizes are truncated, the mean colour fills the square, the chat roles stand before
 a colon, and an image is a start token, as many placeholders as the encoder has patches, and an end token.
@@ -21,8 +21,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from janus_eval.errors import UserError
-from janus_eval.models.janus_pro.config import JanusProConfig
 from janus_eval.models.parts.checkpoint import Checkpoint
+from janus_eval.models.parts.siglip import SiglipConfig
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -77,7 +77,7 @@ class ImageProcessor:
         size = size.get("height", image_size) if isinstance(size, dict) else size
         if size != image_size:
             raise UserError(
-                f"{checkpoint.folder}: images are preprocessed to {size} pixels, but config.json's vision_config has "
+                f"{checkpoint.folder}: images are preprocessed to {size} pixels, but config.json's encoder has "
                 f"{image_size}; these files don't belong together"
             )
         # Absent keys take the published class's defaults.
@@ -114,6 +114,13 @@ def center_crop(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + short, top + short))
 
 
+def to_bytes(pixels: Tensor) -> np.ndarray:
+    """Images ``[P, 3, H, W]`` about [-1, 1] -> bytes ``[P, H, W, 3]``, clipped and truncated (not rounded)."""
+    scaled = ((pixels.float() + 1) / 2 * 255).clamp(0, 255)
+    found: np.ndarray = scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return found
+
+
 class Tags(NamedTuple):
     """The strings of the tokens that structure a prompt."""
 
@@ -148,7 +155,7 @@ class Processor:
         self._cut = re.compile("(" + "|".join(map(re.escape, self._guarded)) + ")")
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint, config: JanusProConfig) -> Processor:
+    def load(cls, checkpoint: Checkpoint, vision: SiglipConfig, vocab_size: int) -> Processor:
         """From tokenizer.json, tokenizer_config.json, processor_config.json and preprocessor_config.json."""
         path = checkpoint.folder / "tokenizer.json"
         if not path.is_file():
@@ -172,20 +179,18 @@ class Processor:
             _content(raw.get("image_start_tag"), default.image_start),
             _content(raw.get("image_end_tag"), default.image_end),
         )
-        count = raw.get("num_image_tokens", config.image_tokens)
-        if count != config.image_tokens:
+        count = raw.get("num_image_tokens", vision.num_patches)
+        if count != vision.num_patches:
             raise UserError(
                 f"{checkpoint.folder}: processor_config.json gives an image {count} tokens, but config.json's encoder "
-                f"makes {config.image_tokens}"
+                f"makes {vision.num_patches}"
             )
-        images = ImageProcessor.load(checkpoint, config.vision.image_size)
-        processor = cls(tokenizer, images, image_tokens=config.image_tokens, tags=tags)
+        images = ImageProcessor.load(checkpoint, vision.image_size)
+        processor = cls(tokenizer, images, image_tokens=vision.num_patches, tags=tags)
         processor.source = hashlib.sha256(path.read_bytes()).hexdigest()
         largest = max(tokenizer.get_vocab().values())
-        if largest >= config.language.vocab_size:
-            raise UserError(
-                f"{path} has ids up to {largest}, but config.json's language model knows {config.language.vocab_size}"
-            )
+        if largest >= vocab_size:
+            raise UserError(f"{path} has ids up to {largest}, but config.json's language model knows {vocab_size}")
         return processor
 
     @functools.cached_property
