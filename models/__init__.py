@@ -9,6 +9,7 @@ def plugins() -> dict[str, dict[str, str]]:
         "models": {
             "janus-pro": "janus_eval.models.janus_pro.family:janus_pro | Janus-Pro (DeepSeek), by default the 1B",
             "janus": "janus_eval.models.janus_pro.family:janus | Janus-1.3B (DeepSeek), Janus-Pro's predecessor",
+            "janus-flow": "janus_eval.models.janus_flow.family:janus_flow | JanusFlow-1.3B (DeepSeek)",
             "nano-janus-pro": "janus_eval.models.nano:nano_janus_pro | a small Janus-Pro that ships with the package",
         },
         "commands": {

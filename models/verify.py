@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,40 +12,64 @@ from janus_eval.errors import UserError
 from janus_eval.plain import one_line
 
 if TYPE_CHECKING:
-    from janus_eval.models.parts.recorded import Finding
+    from janus_eval.models.parts.checkpoint import Checkpoint
+    from janus_eval.models.parts.recorded import Finding, Recorded
 
-UNSUPPORTED = ("flow", "vae", "detections")
+RECORDINGS = ("preprocess", "understanding", "generation", "vq", "flow", "vae", "detections")
+"""Files that a case may have; each family can be held against some of them."""
 
 
 def findings(folder: Path) -> tuple[list[Finding], list[str]]:
     """All findings of a case, and what of it was not looked at and why. Raises UserError for a malformed case."""
     import torch
 
-    from janus_eval.models.janus_pro.parity import CHECKS, Case
     from janus_eval.models.parts.checkpoint import Checkpoint, read_tensors
     from janus_eval.models.parts.recorded import Recorded
 
     if not folder.is_dir():
         raise UserError(f"no folder {folder}; a case is a folder with config.json, model.safetensors and recordings")
-    case = Case(Checkpoint(folder))
-    raw = case.checkpoint.json("config.json")
-    skipped = [f"{name}.safetensors: not supported by this version" for name in UNSUPPORTED if _has(folder, name)]
-    present = [name for name in CHECKS if _has(folder, name)]
-    skipped += _strangers(folder, {*CHECKS, *UNSUPPORTED})
-    if "vision_gen_enc_config" in raw:
-        return [], [*(f"{name}.safetensors: of JanusFlow, not supported by this version" for name in present), *skipped]
-    if not any(_has(folder, name) for name in (*CHECKS, *UNSUPPORTED)):
-        names = ", ".join(f"{name}.safetensors" for name in (*CHECKS, *UNSUPPORTED))
+    if not any(_has(folder, name) for name in RECORDINGS):
+        names = ", ".join(f"{name}.safetensors" for name in RECORDINGS)
         raise UserError(f"{folder} holds nothing to check: none of {names}")
+    kind, checks = _checks(Checkpoint(folder))
+    present = [name for name in RECORDINGS if _has(folder, name)]
+    skipped = [f"{name}.safetensors: {_reason(name, kind)}" for name in present if name not in checks]
+    skipped += _strangers(folder, set(RECORDINGS))
     found: list[Finding] = []
     with torch.inference_mode():
         for name in present:
+            if name not in checks:
+                continue
             recorded = Recorded(folder / f"{name}.safetensors", read_tensors(folder / f"{name}.safetensors"))
-            CHECKS[name](case, recorded)
+            checks[name](recorded)
             found += recorded.findings
             unknown = sorted(set(recorded.tensors) - recorded.used)
             skipped += [f"{name}/{tensor}: no known tensor of this file, not checked" for tensor in unknown]
     return found, skipped
+
+
+def _checks(checkpoint: Checkpoint) -> tuple[str, Mapping[str, Callable[[Recorded], None]]]:
+    """What the configuration says that the model is, and what of it can be checked."""
+    raw = checkpoint.json("config.json")
+    if "vision_gen_enc_config" in raw:
+        from janus_eval.models.janus_flow import parity as janus_flow
+
+        return "JanusFlow", janus_flow.checks(checkpoint)
+    if "model_type" not in raw and "latent_channels" in raw:
+        from janus_eval.models.janus_flow import parity as janus_flow
+
+        return "autoencoder", janus_flow.vae_checks(checkpoint)
+    from janus_eval.models.janus_pro import parity as janus_pro
+
+    return "Janus-Pro", janus_pro.checks(checkpoint)
+
+
+def _reason(name: str, kind: str) -> str:
+    if name == "detections":
+        return "not supported by this version"
+    if name == "vae" and kind == "JanusFlow":
+        return "not checked: the case has no folder vae with the autoencoder"
+    return f"not checked: the checkpoint is {'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _strangers(folder: Path, known: set[str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Janus-Pro against recorded reference outputs, through the processor, modules and samplers that answer and draw.
 
-A case has a checkpoint (without a tokenizer) and any of the files in CHECKS; their tensors are named as DeepSeek's code
-names what it computes. All runs in float32 on the CPU.
+A case has a checkpoint (without a tokenizer) and any of the files that ``checks`` names; their tensors are named as
+DeepSeek's code names what it computes. All runs in float32 on the CPU.
 """
 
 from __future__ import annotations
@@ -106,9 +106,12 @@ def _compare_drawing(recorded: Recorded, model: JanusPro, name: str, draw: Calla
     recorded.compare(f"{name}_uint8", torch.from_numpy(to_bytes(pixels)))
 
 
-CHECKS: Mapping[str, Callable[[Case, Recorded], None]] = {
-    "preprocess": lambda case, recorded: check_preprocess(case.checkpoint, case.config.vision, recorded),
-    "understanding": lambda case, recorded: check_understanding(case.model, recorded),
-    "generation": check_generation,
-    "vq": check_vq,
-}
+def checks(checkpoint: Checkpoint) -> Mapping[str, Callable[[Recorded], None]]:
+    """What can be held against a recorded file, by its name."""
+    case = Case(checkpoint)
+    return {
+        "preprocess": lambda recorded: check_preprocess(checkpoint, case.config.vision, recorded),
+        "understanding": lambda recorded: check_understanding(case.model, recorded),
+        "generation": lambda recorded: check_generation(case, recorded),
+        "vq": lambda recorded: check_vq(case, recorded),
+    }

@@ -25,9 +25,10 @@ _AGAIN = "fetch it again"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with ``config.json``, weights and what a processor needs."""
+    """A folder with ``config.json``, weights (the first of ``names`` that is there) and what a processor needs."""
 
     folder: Path
+    names: tuple[str, ...] = WEIGHT_NAMES
 
     def json(self, name: str) -> dict[str, Any]:
         """A JSON object of the folder. Raises UserError where it is absent, broken or no object."""
@@ -46,13 +47,13 @@ class Checkpoint:
     @cached_property
     def weight_files(self) -> tuple[Path, ...]:
         """The files that hold the weights, in reading order. Raises UserError where one is missing."""
-        for name in WEIGHT_NAMES:
+        for name in self.names:
             if (self.folder / name).is_file():
                 return (self.folder / name,)
             if (self.folder / f"{name}.index.json").is_file():
                 return self._shards(f"{name}.index.json")
         raise UserError(
-            f"{self.folder} has no weights: expected one of {', '.join(WEIGHT_NAMES)}, or their .index.json and shards"
+            f"{self.folder} has no weights: expected one of {', '.join(self.names)}, or their .index.json and shards"
         )
 
     def _shards(self, index: str) -> tuple[Path, ...]:
@@ -85,27 +86,32 @@ class Checkpoint:
             yield from _tensors(path)
 
 
-def open_checkpoint(source: str) -> Checkpoint:
+def open_checkpoint(
+    source: str,
+    names: tuple[str, ...] = WEIGHT_NAMES,
+    patterns: tuple[str, ...] = ("*.safetensors", "pytorch_model*.bin"),
+) -> Checkpoint:
     """A folder, or a Hugging Face id ``org/name`` (``org/name@revision``), which is fetched into the local cache.
 
-    Raises UserError where there is no such folder, or the hub does not deliver.
+    ``patterns``: which weights to fetch, preferred first. Raises UserError where there is no such folder, or the hub
+    does not deliver.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return Checkpoint(folder)
+        return Checkpoint(folder, names)
     if folder.exists():
         raise UserError(f"{source} is a file; a checkpoint is a folder with config.json and weights")
     if not _HUB_ID.fullmatch(source):
         raise UserError(f"no folder {source}, and it is no Hugging Face id (org/name)")
-    return Checkpoint(_fetch(source))
+    return Checkpoint(_fetch(source, patterns), names)
 
 
-def _fetch(source: str) -> Path:
+def _fetch(source: str, patterns: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
 
     name, _, revision = source.partition("@")
     try:
-        for pattern in ("*.safetensors", "pytorch_model*.bin"):
+        for pattern in patterns:
             # Both formats lie in many repositories; the second is only fetched where the first is not there.
             found = snapshot_download(name, revision=revision or None, allow_patterns=["*.json", pattern])
             if any(Path(found).glob(pattern)):
