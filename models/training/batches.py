@@ -1,6 +1,6 @@
-"""Examples -> token rows, and the three losses of a step.
+"""Examples -> token rows, and the loss of what is read.
 
-Shapes: B rows, T tokens, N image tokens of the understanding encoder, C codes of a drawn image.
+Shapes: B rows, T tokens, N image tokens of the understanding encoder.
 Rows are padded at the end: under a causal mask no real token sees a pad, so no mask is needed.
 """
 
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.parts.processor import Processor
+from janus_eval.models.parts.reader import Reader
+from janus_eval.models.parts.understanding import Tokens
 
 IGNORED = -100
 
@@ -82,34 +83,16 @@ def similar_lengths(lengths: Sequence[int], most: int, spread: float = 1.6) -> l
     return chunks
 
 
-def text_loss(model: JanusPro, rows: Rows, pixels: Tensor | None, image_id: int) -> Tensor:
-    """Sum of the targets' cross-entropies; ``pixels`` ``[B, 3, S, S]`` fill each row's image tokens, if any."""
+def text_loss(model: Reader, rows: Rows, pixels: Tensor | None, tokens: Tokens) -> Tensor:
+    """Sum of the targets' cross-entropies; ``pixels`` ``[B, 3, S, S]`` fill the places of each row's image, if any."""
     x = model.embed_text(rows.ids)
     if pixels is not None:
         image = model.embed_images(pixels)
-        x = x.masked_scatter((rows.ids == image_id)[..., None], image.to(x.dtype))
+        x = x.masked_scatter(tokens.slots(rows.ids)[..., None], image.to(x.dtype))
     hidden = model.language(x)
     wanted = rows.targets != IGNORED
     # Logits over the whole vocabulary only where something is learned: they are the widest product of the step.
     return F.cross_entropy(model.text_logits(hidden[wanted]).float(), rows.targets[wanted], reduction="sum")
-
-
-def drawing_loss(model: JanusPro, prompts: Sequence[list[int]], codes: Tensor, pad_id: int) -> Tensor:
-    """Sum of the cross-entropies of codes ``[B, C]`` after their prompts."""
-    rows, count = codes.shape
-    longest = max(map(len, prompts)) + count - 1
-    ids = torch.full((rows, longest), pad_id, dtype=torch.long)
-    drawn = torch.zeros(rows, longest, dtype=torch.bool)
-    predicting = torch.zeros(rows, longest, dtype=torch.bool)
-    for row, prompt in enumerate(prompts):
-        ids[row, : len(prompt)] = torch.tensor(prompt)
-        drawn[row, len(prompt) : len(prompt) + count - 1] = True
-        predicting[row, len(prompt) - 1 : len(prompt) + count - 1] = True
-    ids, drawn, predicting = (tensor.to(codes.device) for tensor in (ids, drawn, predicting))
-    embedded = model.embed_codes(codes[:, :-1])
-    x = model.embed_text(ids).masked_scatter(drawn[..., None], embedded)
-    hidden = model.language(x)
-    return F.cross_entropy(model.code_logits(hidden[predicting]).float(), codes.flatten(), reduction="sum")
 
 
 def split_batch(size: int, ratio: tuple[float, float, float], step: int) -> tuple[int, int, int]:

@@ -40,14 +40,14 @@ def learning_rate(schedule: Schedule, step: int, steps: int) -> float:
 
 
 def select_trainable(model: nn.Module, names: Sequence[str]) -> list[nn.Parameter]:
-    """Freeze the model but for the named modules (``all`` for everything); returns the trainable parameters."""
-    known = {name for name, _ in model.named_modules()}
+    """Freeze the model but for the named modules and parameters (``all`` for everything); returns what is trainable."""
+    known = {name for name, _ in (*model.named_modules(), *model.named_parameters())}
     unknown = [name for name in names if name not in known and name != "all"]
     if unknown:
         parts = ", ".join(name for name, _ in model.named_children())
         raise UserError(f"trainable: the model has no module {', '.join(unknown)}; its parts: {parts}")
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(any(part == "all" or name.startswith(part + ".") for part in names))
+        parameter.requires_grad_(any(part in ("all", name) or name.startswith(part + ".") for part in names))
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
@@ -56,7 +56,7 @@ def adamw(model: nn.Module, rates: Mapping[str, float], options: Optimizer) -> t
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            factors = [factor for part, factor in rates.items() if name.startswith(part + ".")]
+            factors = [factor for part, factor in rates.items() if name == part or name.startswith(part + ".")]
             groups.setdefault(factors[0] if factors else 1.0, []).append(parameter)
     return torch.optim.AdamW(
         [{"params": parameters, "factor": factor} for factor, parameters in groups.items()],
@@ -84,6 +84,8 @@ class Stepper:
     rates: Mapping[str, float] = field(default_factory=dict)
     extra_state: Callable[[], dict[str, Tensor]] = dict
     load_extra: Callable[[Mapping[str, Tensor]], None] = lambda state: None
+    after: Callable[[], None] = lambda: None
+    """Called after every step of the optimizer."""
 
     def run(self, console: Console, *, stop_after: int | None = None) -> None:
         """From the last saved step to the end. ``stop_after`` ends the stage early, after so many steps in all."""
@@ -121,6 +123,7 @@ class Stepper:
         if not all(math.isfinite(value) for value in losses.values()):
             raise UserError(f"{self.name}: step {index}: not finite: {losses}; lower the learning rate", code=1)
         optimizer.step()
+        self.after()
         optimizer.zero_grad(set_to_none=True)
         numbers = {"lr": rate, **losses, "seconds": time.monotonic() - began}
         return {"stage": self.name, "step": index, **{key: round(value, 6) for key, value in numbers.items()}}

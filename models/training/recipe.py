@@ -61,6 +61,40 @@ class VisionStage(Part):
     schedule: Schedule
 
 
+class VAEStage(Part):
+    """Training of the autoencoder between pixels and latents, for models that have no published one to start from."""
+
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    schedule: Schedule
+    config: dict[str, Any]
+    """Of diffusers' AutoencoderKL; ``scaling_factor`` is measured at the end, so that latents have variance 1."""
+    l1: float = 1.0
+    l2: float = 1.0
+    kl: float = 1e-4
+
+
+class Flow(Part):
+    """What the loss of drawing by rectified flow leaves open (JanusFlow, section 3.2 and Table 1)."""
+
+    time_mean: float = 0.0
+    time_std: float = Field(1.0, gt=0)
+    """Times are logistic functions of normal numbers, as Stable Diffusion 3's; their parameters are not published."""
+    align_layer: int = Field(6, ge=1)
+    """The decoder's block after which features are aligned with the understanding encoder's."""
+    align_weight: float = Field(1.0, ge=0)
+    """The paper adds the alignment to the flow's loss and gives no weight."""
+    average: float = Field(0.99, ge=0, lt=1)
+    """Ratio of the moving average of weights, which is what is saved."""
+
+
+class Opening(Part):
+    """Another mixture for the first steps of a stage."""
+
+    steps: int = Field(gt=0)
+    ratio: tuple[float, float, float]
+
+
 class Stage(Part):
     """One of the paper's stages. ``trainable`` lists module names of the model; all else is frozen."""
 
@@ -70,6 +104,7 @@ class Stage(Part):
     schedule: Schedule
     ratio: tuple[float, float, float]
     """Understanding : text : generation, mixed within every step."""
+    opening: Opening | None = None
     trainable: tuple[str, ...]
     weight_decay: float | None = None
     """Of this stage alone; None takes the optimizer's."""
@@ -91,10 +126,15 @@ class Stage(Part):
             raise ValueError(f"rates {', '.join(strangers)}: a positive factor for one of trainable is expected")
         return self
 
+    def ratio_at(self, step: int) -> tuple[float, float, float]:
+        """The mixture of one step."""
+        return self.opening.ratio if self.opening is not None and step < self.opening.steps else self.ratio
+
     @model_validator(mode="after")
     def _some_data(self) -> Stage:
-        if min(self.ratio) < 0 or sum(self.ratio) <= 0:
-            raise ValueError(f"ratio {self.ratio}: three numbers, none negative, not all 0")
+        for ratio in (self.ratio, self.ratio_at(0)):
+            if min(ratio) < 0 or sum(ratio) <= 0:
+                raise ValueError(f"ratio {ratio}: three numbers, none negative, not all 0")
         return self
 
 
@@ -111,11 +151,24 @@ class Recipe(Part):
     """Weights of the mean losses of understanding, text and generation."""
     optimizer: Optimizer = Optimizer()
     tokenizer_stage: TokenizerStage | None = None
+    vae_stage: VAEStage | None = None
+    vae: str | None = None
+    """Autoencoder of a JanusFlow without ``vae_stage``: folder or hub id. None: the start's own, else SDXL's."""
+    flow: Flow = Flow()
+    """Of JanusFlow alone."""
     vision_stage: VisionStage | None = None
     stages: tuple[Stage, ...] = Field(min_length=1)
     save_dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
     start: str | None = None
     """Checkpoint to start from: folder or hub id. None: random weights, or the tokenizer stage's."""
+    parts: str | None = None
+    """Checkpoint whose tokenizer, language model and understanding encoder stand for the pre-trained ones that a
+    JanusFlow begins with; ``nano-janus-pro`` is the embedded one. All else starts from random weights."""
+
+    @property
+    def draws_by_flow(self) -> bool:
+        """Whether the model is a JanusFlow."""
+        return "vision_gen_enc_config" in self.model
 
 
 def builtin_recipes() -> list[str]:

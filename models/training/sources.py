@@ -49,6 +49,10 @@ class Source(Protocol):
         """The kinds this source has."""
         ...
 
+    def speaking(self, conversation: Conversation) -> Source:
+        """The same source with a stage's way of talking about pictures, where it has several."""
+        ...
+
 
 class ShapesSource:
     """The embedded world: endless, drawn as it is asked for, never the same seed as any benchmark sample."""
@@ -58,6 +62,9 @@ class ShapesSource:
 
     def kinds(self) -> frozenset[Kind]:
         return frozenset(KINDS)
+
+    def speaking(self, conversation: Conversation) -> ShapesSource:
+        return ShapesSource(self.seed, conversation)
 
     def patches(self, index: int, grid: int) -> PatchExample:
         """Picture ``index`` with what each of its patches shows; only a world that is drawn from scenes knows that."""
@@ -122,6 +129,9 @@ class JsonlSource:
     def kinds(self) -> frozenset[Kind]:
         return frozenset(kind for kind in KINDS if self.lines[kind])
 
+    def speaking(self, conversation: Conversation) -> JsonlSource:
+        return self
+
     def example(self, kind: Kind, index: int) -> Example:
         rows = self.lines[kind]
         epoch, place = divmod(index, len(rows))
@@ -163,6 +173,9 @@ class MixedSource:
 
     def kinds(self) -> frozenset[Kind]:
         return frozenset().union(*(source.kinds() for source in self.sources))
+
+    def speaking(self, conversation: Conversation) -> MixedSource:
+        return MixedSource([source.speaking(conversation) for source in self.sources])
 
     def example(self, kind: Kind, index: int) -> Example:
         able = [source for source in self.sources if kind in source.kinds()]

@@ -1,13 +1,12 @@
-"""From a recipe and a source to a checkpoint in the published file format.
+"""From a recipe and a source to a trained model.
 
-Order: the tokenizer stage (if the recipe has one), then the recipe's stages one after the other on one model. Each
-stage starts a new AdamW, as a new stage of the paper does, and leaves ``STAGE.state.pt``; a run that was killed goes on
-from the last one written and ends with the same weights.
+Order: the image tokenizer's or autoencoder's own stage and the understanding encoder's, where the recipe has them, then
+the paper's stages one after the other on one model. Each starts a new AdamW, as a new stage of the paper does, and
+leaves ``STAGE.state.pt``; a run that was killed goes on from the last one written and ends with the same weights.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,27 +14,16 @@ from pathlib import Path
 import torch
 from PIL import Image
 from rich.console import Console
-from torch import Tensor, nn
 
 from janus_eval.errors import UserError
-from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.janus_pro.sampling import unconditional
-from janus_eval.models.parts.processor import Processor, center_crop
-from janus_eval.models.training.batches import (
-    IGNORED,
-    Encoder,
-    Rows,
-    drawing_loss,
-    pad,
-    similar_lengths,
-    split_batch,
-    text_loss,
-)
+from janus_eval.models.parts.processor import Processor
+from janus_eval.models.parts.reader import Reader
+from janus_eval.models.training.batches import IGNORED, Encoder, Rows, pad, similar_lengths, split_batch, text_loss
+from janus_eval.models.training.drawing import Drawing, image_of
 from janus_eval.models.training.loop import Stepper
-from janus_eval.models.training.recipe import Recipe, Stage, TokenizerStage, VisionStage
-from janus_eval.models.training.sources import KINDS, Example, Kind, ShapesSource, Source, image_batch
+from janus_eval.models.training.recipe import Recipe, Stage, VisionStage
+from janus_eval.models.training.sources import KINDS, Example, Kind, ShapesSource, Source
 from janus_eval.models.training.vision_stage import Seeing, stacked
-from janus_eval.models.training.vq_stage import VQStage
 
 
 @dataclass
@@ -43,11 +31,15 @@ class Trainer:
     """``micro_batch`` rows go through the model at once; gradients add up to those of the whole batch."""
 
     recipe: Recipe
-    model: JanusPro
+    drawing: Drawing
     processor: Processor
     source: Source
     folder: Path
     micro_batch: int = 64
+
+    @property
+    def model(self) -> Reader:
+        return self.drawing.model
 
     @property
     def device(self) -> torch.device:
@@ -59,7 +51,8 @@ class Trainer:
             stepper.run(console, stop_after=stop_after)
 
     def steppers(self) -> list[Stepper]:
-        stages = [] if self.recipe.tokenizer_stage is None else [self._tokenizer_stage(self.recipe.tokenizer_stage)]
+        own = self.drawing.stepper(self.folder)
+        stages = [] if own is None else [own]
         if self.recipe.vision_stage is not None:
             stages.append(self._vision_stage(self.recipe.vision_stage))
         offset = 0
@@ -67,21 +60,6 @@ class Trainer:
             stages.append(self._stage(stage, offset))
             offset += stage.last_step * stage.batch_size
         return stages
-
-    def _tokenizer_stage(self, stage: TokenizerStage) -> Stepper:
-        vq = self.model.vq
-        runner = VQStage(vq, stage, self.recipe.seed)
-        kinds: list[Kind] = [kind for kind in ("generation", "understanding") if kind in self.source.kinds()]
-
-        def step(index: int) -> Mapping[str, float]:
-            start = index * stage.batch_size
-            examples = [self.source.example(kinds[k % len(kinds)], start + k) for k in range(stage.batch_size)]
-            return runner.step(index, self._drawn_pixels(examples))
-
-        return Stepper(
-            "tokenizer", stage.steps, stage.schedule, self.recipe.optimizer, vq, ("all",),
-            self.folder, step, stage.steps, extra_state=runner.extra_state, load_extra=runner.load_extra,
-        )  # fmt: skip
 
     def _vision_stage(self, stage: VisionStage) -> Stepper:
         source, vision = self.source, self.model.vision
@@ -106,26 +84,26 @@ class Trainer:
         )  # fmt: skip
 
     def _stage(self, stage: Stage, offset: int) -> Stepper:
-        wanted = [kind for kind, part in zip(KINDS, stage.ratio, strict=True) if part > 0]
+        mixtures = (stage.ratio, stage.ratio_at(0))
+        wanted = [kind for place, kind in enumerate(KINDS) if any(ratio[place] > 0 for ratio in mixtures)]
         missing = [kind for kind in wanted if kind not in self.source.kinds()]
         if missing:
             raise UserError(f"stage {stage.name} needs {' and '.join(missing)} examples; the data has none")
         options = self.recipe.optimizer
         if stage.weight_decay is not None:
             options = options.model_copy(update={"weight_decay": stage.weight_decay})
-        return Stepper(
+        stepper = Stepper(
             stage.name, stage.steps, stage.schedule, options, self.model, stage.trainable, self.folder,
             lambda index: self.losses(stage, index, offset), stage.last_step, stage.rates,
         )  # fmt: skip
+        return self.drawing.watch(stepper)
 
     def losses(self, stage: Stage, index: int, offset: int = 0) -> dict[str, float]:
         """Mean loss of each kind in one step; leaves gradients. Examples are counted on from ``offset``."""
-        counts = split_batch(stage.batch_size, stage.ratio, index)
+        counts = split_batch(stage.batch_size, stage.ratio_at(index), index)
         start = offset + index * stage.batch_size
         losses: dict[str, float] = {}
-        source = self.source
-        if isinstance(source, ShapesSource):
-            source = ShapesSource(source.seed, stage.conversation)
+        source = self.source.speaking(stage.conversation)
         for kind, count, weight in zip(KINDS, counts, self.recipe.loss_weights, strict=True):
             examples = [source.example(kind, start + k) for k in range(count)]
             if kind == "generation":
@@ -146,8 +124,8 @@ class Trainer:
             rows = Rows(*(tensor.to(self.device) for tensor in pad([encoded[k] for k in part], self.processor.pad_id)))
             pixels = None
             if asks:
-                pixels = self.processor.pixels([_image(examples[k]) for k in part]).to(self.device)
-            loss = text_loss(self.model, rows, pixels, self.processor.image_id) / total
+                pixels = self.processor.pixels([image_of(examples[k]) for k in part]).to(self.device)
+            loss = text_loss(self.model, rows, pixels, self.drawing.tokens) / total
             (weight * loss).backward()
             value += loss.item()
         return {kind: value}
@@ -156,64 +134,5 @@ class Trainer:
         if not examples:
             return {}
         encoder = Encoder(self.processor, self.recipe.roles, self.recipe.system_prompt)
-        dropped = torch.rand(len(examples), generator=_generator(self.recipe.seed, label)) < self.recipe.text_drop
-        pad_id = self.processor.pad_id
         prompts = [encoder.prompt(example.prompt) for example in examples]
-        for row in dropped.nonzero().flatten().tolist():
-            prompts[row] = unconditional(prompts[row], pad_id)
-        value = 0.0
-        for chunk in range(0, len(examples), self.micro_batch):
-            part = slice(chunk, chunk + self.micro_batch)
-            with torch.no_grad():
-                codes = self.model.vq.encode(self._drawn_pixels(examples[part])).flatten(1)
-            loss = drawing_loss(self.model, prompts[part], codes, pad_id) / (len(examples) * codes.shape[1])
-            (weight * loss).backward()
-            value += loss.item()
-        return {"generation": value}
-
-    def _drawn_pixels(self, examples: Sequence[Example]) -> Tensor:
-        """Images as they are drawn: the short side to the size, the long one cropped (section 3.1)."""
-        config = self.model.config
-        size = config.drawn_grid * config.vq.downsampling
-        pixels = image_batch([_image(e) for e in examples], lambda image: center_crop(image, size))
-        return torch.from_numpy(pixels).to(self.device)
-
-
-EMBEDDINGS = {"language.embed_tokens": 0.5, "gen_embed": 1.0, "vq.codebook": 0.02}
-"""Standard deviations of fresh tables. Text has about what the aligners make of images and codes."""
-
-
-def init_weights(model: nn.Module, seed: int) -> None:
-    """Normal weights that keep the size of what they are given (LeCun), zero biases.
-
-    The last products of the decoder's residual branches are smaller by its depth (GPT-2's rule); convolutions are
-    PyTorch's default. Text, codes and image tokens enter the decoder at a like size: far apart, the optimizer first
-    grows the small ones, and the image's grew to a constant that hid what it showed. Each parameter's values depend on
-    the seed and its name alone.
-    """
-    depth = sum(name.endswith(".mlp") for name, _ in model.named_modules())
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear):
-            last = name.endswith(("attention.out", "mlp.down"))
-            std = (module.in_features * (2 * depth if last else 1)) ** -0.5
-            nn.init.normal_(module.weight, std=std, generator=_generator(seed, name))
-        elif isinstance(module, nn.Embedding):
-            std = EMBEDDINGS[name]
-            nn.init.normal_(module.weight, std=std, generator=_generator(seed, name))
-        elif isinstance(module, nn.Conv2d):
-            nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=_generator(seed, name))
-        if isinstance(module, (nn.Linear, nn.Conv2d)) and module.bias is not None:
-            nn.init.zeros_(module.bias)
-    for name, parameter in model.named_parameters():
-        if name.endswith("pos_embed"):
-            nn.init.normal_(parameter, std=0.2, generator=_generator(seed, name))
-
-
-def _image(example: Example) -> Image.Image:
-    assert example.image is not None
-    return example.image
-
-
-def _generator(seed: int, label: str) -> torch.Generator:
-    digest = hashlib.sha256(f"{seed}/{label}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        return self.drawing.losses(examples, prompts, weight, label, self.micro_batch)

@@ -23,7 +23,7 @@ from janus_eval.models.training.session import export, prepare
 from janus_eval.models.training.sources import JsonlSource, ShapesSource
 from janus_eval.models.training.trainer import Trainer
 
-REAL_RECIPES = [name for name in builtin_recipes() if not name.startswith("nano")]
+REAL_RECIPES = [name for name in builtin_recipes() if name.startswith("janus-")]
 QUIET = Console(quiet=True)
 
 
