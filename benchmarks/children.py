@@ -33,6 +33,17 @@ def figures_of_memory(images: int, codes: int, rounds: int) -> list[Figure]:
     return found
 
 
+def figures_of_flow_memory(images: int, tokens: int) -> list[Figure]:
+    """The same of drawing by flow, beside the published demo's way."""
+    found: list[Figure] = []
+    for name, key in {"janus-eval": "ours", "published demo's way": "demo"}.items():
+        row = job("flow", key, str(images), str(tokens))
+        what = f"{images} images of a prompt of {tokens} tokens by flow"
+        found.append(Figure(f"{name}: peak of drawing {what}", "MiB", [row["peak"]]))
+        found.append(Figure(f"{name}: of these above the loaded model", "MiB", [row["peak"] - row["before"]]))
+    return found
+
+
 def figures_of_loading(rounds: int) -> list[Figure]:
     """A checkpoint of Janus-Pro-1B's sizes in bfloat16, written for the purpose and deleted."""
     with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +100,16 @@ def draw(contender: str, images: int, codes: int) -> dict[str, float]:
     return {"before": before, "peak": own_peak_mib()}
 
 
+def flow(contender: str, images: int, tokens: int) -> dict[str, float]:
+    from benchmarks.flowing import demo_flow, flow_setting, our_flow
+    from benchmarks.midsize import prompt_ids
+
+    setting = flow_setting(steps=2, rounds=1)
+    before = own_peak_mib()
+    (our_flow if contender == "ours" else demo_flow)(setting, prompt_ids(1, tokens - 2) * images)
+    return {"before": before, "peak": own_peak_mib()}
+
+
 def load(folder: str, dtype: str) -> dict[str, float]:
     import torch  # noqa: F401 - importing it is no part of loading
 
@@ -117,6 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     drawing.add_argument("contender", choices=CONTENDERS.values())
     drawing.add_argument("images", type=int)
     drawing.add_argument("codes", type=int)
+    flowing = jobs.add_parser("flow")
+    flowing.add_argument("contender", choices=("ours", "demo"))
+    flowing.add_argument("images", type=int)
+    flowing.add_argument("tokens", type=int)
     loading = jobs.add_parser("load")
     loading.add_argument("folder")
     loading.add_argument("dtype")
@@ -125,6 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.job == "draw":
         found = draw(options.contender, options.images, options.codes)
+    elif options.job == "flow":
+        found = flow(options.contender, options.images, options.tokens)
     elif options.job == "load":
         found = load(options.folder, options.dtype)
     else:

@@ -22,6 +22,7 @@ from benchmarks.measure import Comparison, Figure, Report, machine, quiet_thread
 if TYPE_CHECKING:
     from benchmarks.asking import Pair
     from benchmarks.drawing import Setting
+    from benchmarks.flowing import FlowSetting
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,14 @@ class Scale:
     """How much of everything is done."""
 
     codes: int = 576
+    flow_steps: int = 6
     drawing_rounds: int = 3
     short_rounds: int = 7
     child_rounds: int = 3
 
 
 FULL = Scale()
-QUICK = Scale(codes=32, drawing_rounds=1, short_rounds=2, child_rounds=1)
+QUICK = Scale(codes=32, flow_steps=1, drawing_rounds=1, short_rounds=2, child_rounds=1)
 
 
 class Bench:
@@ -79,6 +81,21 @@ class Bench:
         made: Comparison | Figure = getattr(drawing, scene)(self.drawing)
         return [made]
 
+    @cached_property
+    def flowing(self) -> FlowSetting:
+        from benchmarks.flowing import demo_flow, flow_setting, our_flow
+        from benchmarks.midsize import prompt_ids
+
+        setting = flow_setting(self.scale.flow_steps, self.scale.drawing_rounds)
+        once = setting._replace(steps=1)
+        our_flow(once, prompt_ids(1)), demo_flow(once, prompt_ids(1))
+        return setting
+
+    def flow(self) -> list[Comparison | Figure]:
+        from benchmarks.flowing import flow_scene
+
+        return [flow_scene(self.flowing, tokens, images) for images in (1, 4) for tokens in (20, 200)]
+
     def scenes(self) -> dict[str, Callable[[], Sequence[Comparison | Figure]]]:
         """By name, in the order in which they run: short ones first."""
         rounds, codes = self.scale.child_rounds, self.scale.codes
@@ -91,8 +108,10 @@ class Bench:
             "drawing-4": lambda: self.draw("four_images"),
             "drawing-16": lambda: self.draw("sixteen_images"),
             "drawing-prompts": lambda: self.draw("sixteen_prompts"),
+            "flow": self.flow,
             "load": lambda: children.figures_of_loading(rounds),
             "memory": lambda: children.figures_of_memory(16, codes, 1),
+            "flow-memory": lambda: children.figures_of_flow_memory(4, 200),
         }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import asking, children, drawing, measure, midsize, run
+from benchmarks import asking, children, drawing, flowing, measure, midsize, run
 from benchmarks.asking import Pair
 from benchmarks.drawing import Setting
 from benchmarks.peers import TOKEN, script_draw, transformers_answer, transformers_draw, transformers_janus
@@ -103,3 +103,21 @@ def test_a_run_writes_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["figures"][0]["median"] == 0.2 and found["machine"]["quick"] is True
     assert measure.own_peak_mib() > 50
+
+
+def test_the_demos_way_flows_to_the_same_latents(config: JanusProConfig) -> None:
+    whole = flowing.flow_config()
+    encoder = dataclasses.replace(whole.gen_encoder, width=16)
+    decoder = dataclasses.replace(whole.gen_decoder, width=16, skip_width=16)
+    model = flowing.random_flow(
+        dataclasses.replace(
+            whole, vision=config.vision, gen_encoder=encoder, gen_decoder=decoder, language=config.language
+        )
+    )
+    setting = flowing.FlowSetting(model, flowing.transformers_decoder(model), 8, 3, 2)
+    prompts = [*midsize.prompt_ids(1, 5), *midsize.prompt_ids(2, 5)[1:]]
+    ours = flowing.our_flow(setting, prompts)
+    torch.testing.assert_close(ours, flowing.demo_flow(setting, prompts), atol=1e-4, rtol=1e-4)
+    assert (ours[0] - ours[1]).abs().max() > 1e-2, "equal whatever the prompt: the comparison says nothing"
+    rows = {row["contender"]: row for row in flowing.flow_scene(setting, 7, 2).rows()}
+    assert "cpu_ratio" in rows[flowing.DEMO]
