@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from janus_eval.evaluation import Run as Run
     from janus_eval.evaluation import evaluate as evaluate
+    from janus_eval.evaluation import sweep as sweep
 
-__all__ = ["Run", "evaluate"]
+__all__ = ["Run", "evaluate", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

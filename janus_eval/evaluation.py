@@ -1,4 +1,4 @@
-"""From Python: ``janus_eval.evaluate(model=..., tasks=[...])`` returns the run."""
+"""From Python: ``janus_eval.evaluate(model=..., tasks=[...])`` returns the run, ``janus_eval.sweep`` several."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from janus_eval.runner import Options, Subject, run
 from janus_eval.seams import Illustrator, Model, Reconstructor, Understander
 from janus_eval.specs import Contender, ModelSpec, contenders
 from janus_eval.store import read_json
+from janus_eval.sweeps import cells
 from janus_eval.tables import plain_table, terminal_table
 from janus_eval.types import Capability
 
@@ -78,6 +79,39 @@ def evaluate(
     subject = subject_of(model, device=device, dtype=dtype)
     path = out / safe_name(subject.name)
     return Run(run(subject, entries, path, options, instruments=Instruments(), display=show))
+
+
+def sweep(
+    model: str,
+    over: Mapping[str, Sequence[Any]],
+    tasks: Sequence[str] = (),
+    *,
+    suite: str | None = None,
+    out: Path | str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    batch_size: int = 16,
+    device: str = "cpu",
+    dtype: str = "float32",
+    settings: Mapping[str, Any] | None = None,
+    retry_failed: bool = False,
+    progress: bool = False,
+) -> list[Run]:
+    """Evaluate a model under every combination of some settings' values: ``over={"guidance": [1, 5]}``.
+
+    One run a combination, the last key varying fastest; ``janus-eval report`` shows them as one table. All else is as
+    in ``evaluate``. Raises UserError for a setting that the model hasn't or that is fixed, and for a value given twice.
+    """
+    options = checked_options(seed=seed, limit=limit, batch_size=batch_size, retry_failed=retry_failed)
+    specs = task_specs(tasks, suite)
+    out = DEFAULT_OUT if out is None else Path(out)
+    show = display() if progress else Silent()
+    spec = ModelSpec.parse(model)
+    spec = replace(spec, options={**(settings or {}), **spec.options})
+    ready = contenders(cells([spec], over, {}, "over"), {}, device=device, dtype=dtype)
+    entries = plan.entries(plan.choices(specs), seed=seed, limit=limit)
+    instruments = Instruments()
+    return [run_contender(cell, entries, out, options, instruments=instruments, show=show) for cell in ready]
 
 
 def run_contender(

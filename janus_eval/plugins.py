@@ -18,7 +18,9 @@ from typing import Any, NamedTuple, TypeAlias
 from janus_eval.errors import UserError
 
 GROUP = "janus_eval.plugins"
-KINDS = ("models", "tasks", "instruments", "suites", "commands", "reporters", "report_sections", "lists")
+KINDS = (
+    "models", "tasks", "instruments", "suites", "commands", "reporters", "report_sections", "lists", "cases",
+)  # fmt: skip
 _VALUE = re.compile(r"(?P<module>[\w.]*):(?P<attr>\w+)\s*(\[(?P<extra>[\w.-]+)\])?\s*(\|\s*(?P<help>.*))?")
 
 Table: TypeAlias = Callable[[], Mapping[str, Mapping[str, str]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,10 @@ class ModelSpec:
         if not name:
             raise UserError(f"--model {text!r} names no model; expected M[:CHECKPOINT][?k=v&...]")
         return cls(name, checkpoint or None, parse_options(query.split("&") if query else [], f"--model {text!r}"))
+
+    def __str__(self) -> str:
+        options = "&".join(f"{key}={value}" for key, value in self.options.items())
+        return self.name + (f":{self.checkpoint}" if self.checkpoint else "") + (f"?{options}" if options else "")
 
 
 def parse_options(pairs: Sequence[str], where: str) -> dict[str, str]:
@@ -93,23 +97,9 @@ def contenders(
         raise UserError(f"unknown dtype {dtype!r}{plugins.near(dtype, list(DTYPES))} (one of {', '.join(DTYPES)})")
     specs = [ModelSpec.parse(model) if isinstance(model, str) else model for model in models]
     families = [offered("models", spec.name) for spec in specs]
-    every = sorted({key for family in families for key in family.Settings.model_fields})
-    for key in overrides:
-        if key not in every:
-            raise UserError(f"--set {key}: no model here has this option{plugins.near(key, every)} ({_list(every)})")
+    refuse_unknown(overrides, families, "--set")
     found = [
-        Contender(
-            spec,
-            family,
-            settings_of(
-                family,
-                {key: value for key, value in overrides.items() if key in family.Settings.model_fields}
-                | dict(spec.options),
-                spec.name,
-            ),
-            device,
-            dtype,
-        )
+        Contender(spec, family, settings_of(family, options_of(spec, family, overrides), spec.name), device, dtype)
         for spec, family in zip(specs, families, strict=True)
     ]
     folders = [contender.folder for contender in found]
@@ -117,6 +107,19 @@ def contenders(
         if folder in folders[:place]:
             raise UserError(f"model {specs[place].name!r} is given twice with equal options")
     return found
+
+
+def refuse_unknown(keys: Iterable[str], families: Sequence[ModelFamily], where: str) -> None:
+    """Raise UserError for an option that none of the models has."""
+    every = sorted({key for family in families for key in family.Settings.model_fields})
+    for key in keys:
+        if key not in every:
+            raise UserError(f"{where} {key}: no model here has this option{plugins.near(key, every)} ({_list(every)})")
+
+
+def options_of(spec: ModelSpec, family: ModelFamily, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """What overrides and spec say together of the options that the family has; the spec comes first."""
+    return {key: value for key, value in overrides.items() if key in family.Settings.model_fields} | dict(spec.options)
 
 
 SEAMS: Mapping[str, tuple[str, ...]] = {

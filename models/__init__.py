@@ -14,6 +14,10 @@ def plugins() -> dict[str, dict[str, str]]:
         },
         "commands": {
             "train": "janus_eval.models.training.command:train | Train a model by a recipe, in the paper's stages.",
-            "verify": "janus_eval.models.verify:verify | Hold a model against recorded reference outputs.",
+        },
+        "cases": {
+            "Janus-Pro": "janus_eval.models.janus_pro.parity:case",
+            "JanusFlow": "janus_eval.models.janus_flow.parity:case",
+            "autoencoder": "janus_eval.models.janus_flow.parity:vae_case",
         },
     }

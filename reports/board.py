@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from janus_eval.reports import sweeps
 from janus_eval.reports.records import MetricRecord, ResultRecord, Run, ScoreRecord
+from janus_eval.reports.sweeps import Sweep
 from janus_eval.reports.wording import count, line, listed
 
 # Reference models are no contestants: they show how far the instruments and the rules can be trusted.
@@ -41,12 +43,16 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """A measured number, or the word that stands in its place. ``notes`` are footnote numbers."""
+    """A measured number, or the word that stands in its place. ``notes`` are footnote numbers.
+
+    ``best``: its interval lies above those of all that it competes with. ``top``: the highest of a sweep, if only just.
+    """
 
     metric: MetricRecord | None = None
     word: str = ""
     notes: tuple[int, ...] = ()
     best: bool = False
+    top: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """What the terminal prints and the page opens with."""
+    """What the terminal prints and the page opens with. The runs of ``sweeps`` are numbered as the rows."""
 
     sentence: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
+    sweeps: tuple[Sweep, ...] = ()
 
     @property
     def has_best(self) -> bool:
@@ -82,13 +89,15 @@ def build(runs: Sequence[Run]) -> Board:
     for run, name in zip(runs, distinct_names(runs), strict=True):
         cells = tuple(_cell(run, name, column, runs[0], footnotes) for column in columns)
         rows.append(Row(run, name, REFERENCES.get(run.name, ""), cells))
-    return Board(sentence(runs), columns, _with_best(rows, columns), tuple(footnotes))
+    return Board(sentence(runs), columns, _with_best(rows, columns), tuple(footnotes), sweeps.find(runs))
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:
-    """Model names, with the run folder's name where two models share one."""
-    shared = Counter(run.name for run in runs)
-    names = [run.name if shared[run.name] == 1 else f"{run.name} ({run.path.resolve().name})" for run in runs]
+    """Model names; where two share one, with the settings that differ, else with the run folder's name."""
+    swept = sweeps.names(runs)
+    names = [swept.get(i, run.name) for i, run in enumerate(runs)]
+    shared = Counter(names)
+    names = [n if shared[n] == 1 else f"{n} ({run.path.resolve().name})" for n, run in zip(names, runs, strict=True)]
     again = Counter(names)
     return [n if again[n] == 1 else f"{n} #{i}" for i, n in enumerate(names, 1)]
 
@@ -263,12 +272,20 @@ def sentence(runs: Sequence[Run]) -> str:
     day = when(runs)
     several = len(runs) > 1
     text = (
-        f"{_named(distinct_names(runs))} on {count(len(tasks), 'task')}{', ' + day if day else ''}: "
+        f"{_named(subjects(runs))} on {count(len(tasks), 'task')}{', ' + day if day else ''}: "
         f"{count(samples, 'sample')}{' each' if several else ''}, "
         f"{count(requests, 'request')}{' in all' if several else ''}, "
         f"{count(failed, 'failure') if failed else 'no failures'}."
     )
     return " ".join([text, *states(runs)])
+
+
+def subjects(runs: Sequence[Run]) -> list[str]:
+    """The models by name, one that was swept once: ``nano-janus-pro under 6 settings``."""
+    names = dict(enumerate(distinct_names(runs)))
+    for sweep in sweeps.find(runs):
+        names |= dict.fromkeys(sweep.members, f"{sweep.model} under {len(sweep.runs)} settings")
+    return list(dict.fromkeys(names.values()))
 
 
 def _named(names: Sequence[str]) -> str:

@@ -15,7 +15,9 @@ from janus_eval.reports import ledger, quoted, records, sections
 from janus_eval.reports.board import BEST, INTERVALS, Board, build, states
 from janus_eval.reports.figures import whisker
 from janus_eval.reports.galleries import Budget
+from janus_eval.reports.readings import TOP
 from janus_eval.reports.records import Run
+from janus_eval.reports.sweep_views import sweep_views
 from janus_eval.reports.wording import clean, count, interval, line, listed, number
 
 NAME = "report.html"
@@ -51,6 +53,8 @@ def render(runs: Sequence[Run]) -> str:
             title=title(board),
             board=board,
             states=states(runs),
+            sweeps=sweep_views(board),
+            top=TOP,
             views=views,
             opening=sections.first_pictures(views),
             classes=sections.series(board),
@@ -72,7 +76,9 @@ def render(runs: Sequence[Run]) -> str:
 
 def title(board: Board) -> str:
     """The models that compete, by name where they are few."""
-    names = [line(row.name, 40) for row in board.rows if not row.role] or [line(row.name, 40) for row in board.rows]
+    swept = {number: sweep.model for sweep in board.sweeps for number in sweep.members}
+    rows = [(swept.get(n, row.name), row.role) for n, row in enumerate(board.rows)]
+    names = list(dict.fromkeys(line(name, 40) for name, role in rows if not role or all(role for _, role in rows)))
     if not names:
         return "janus-eval: no runs yet"
     return f"janus-eval: {listed(names) if len(names) <= 3 else count(len(names), 'model')}"

@@ -13,7 +13,7 @@ from janus_eval.reports.board import HEADLINE, SCALES, Board, Column, scale_top
 from janus_eval.reports.figures import Line, curves, whisker
 from janus_eval.reports.galleries import Budget, Shelf, shelves
 from janus_eval.reports.records import MetricRecord, ResultRecord
-from janus_eval.reports.wording import interval, line, number, plain
+from janus_eval.reports.wording import interval, line, listed, number, plain
 
 # Words for metrics whose names are short; any other name speaks for itself.
 GLOSSES = {
@@ -95,6 +95,11 @@ def series(board: Board) -> list[str]:
     return classes
 
 
+def anchor(index: int) -> str:
+    """Where on the page column ``index`` of the leaderboard is told in full."""
+    return f"task-{index + 1}"
+
+
 def task_view(board: Board, index: int, budget: Budget) -> TaskView:
     """Everything about column ``index`` of the leaderboard."""
     column = board.columns[index]
@@ -105,7 +110,7 @@ def task_view(board: Board, index: int, budget: Budget) -> TaskView:
     names = list(dict.fromkeys(name for result in results if result for name in result.metrics))
     sized = [name for family in families.values() for name in family]
     return TaskView(
-        anchor=f"task-{index + 1}",
+        anchor=anchor(index),
         column=column,
         title=_protocol(results, "title"),
         note=_protocol(results, "note"),
@@ -176,16 +181,19 @@ def _curve(
     words: str,
     sizes: Mapping[str, float],
 ) -> Curve:
+    # A plot has no room for long names; of one sweep the values suffice.
+    [sweep] = board.sweeps if len(board.sweeps) == 1 else [None]
+    short = {n: sweep.short(place) for place, numbers in sweep.runs.items() for n in numbers} if sweep else {}
     lines = [
         Line(
-            row.name,
+            short.get(n, row.name),
             cls,
             sorted(
                 ((size, result.metrics[name]) for name, size in sizes.items() if name in result.metrics),
                 key=lambda p: p[0],
             ),
         )
-        for row, result, cls in zip(board.rows, results, classes, strict=True)
+        for n, (row, result, cls) in enumerate(zip(board.rows, results, classes, strict=True))
         if result
     ]
     what, height, _ = words.partition("height")
@@ -195,6 +203,8 @@ def _curve(
         f"{column.unit.capitalize()} right, with 95% intervals, from {min(sizes.values()):g} to "
         f"{max(sizes.values()):g}. Models stand a little apart where they share a size."
     )
+    if sweep:
+        caption += f" {sweep.model} is named by its values of {listed([axis.name for axis in sweep.axes])}."
     return Curve(title, curves(lines, column.low, column.high, axis, title), caption)
 
 

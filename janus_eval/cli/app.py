@@ -25,6 +25,7 @@ BUILT_IN = {
     "score": ("score:score", "Judge a run again under another protocol, without its model."),
     "ask": ("ask:ask", "Ask a model one question about one image."),
     "draw": ("draw:draw", "Have a model draw one prompt."),
+    "verify": ("verify:verify", "Hold a model or an instrument against recorded reference outputs."),
     "list": ("listing:listing", "What is there: models, tasks, protocols, instruments, suites, ..."),
     "doctor": ("doctor:doctor", "What is installed, what is missing, and how to get it."),
 }

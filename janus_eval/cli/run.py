@@ -30,17 +30,23 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option for every model that has it; may repeat."),
     ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=V1,V2,...", help="A run for every value of an option; may repeat: all combinations."),
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask failed requests once more.")] = False,
 ) -> None:
     """Evaluate models on a suite or on tasks; the same command again goes on where it stopped.
 
-    With no argument: suite shapes, its models, seed 0. Every model gets a run folder under --out.
+    With no argument: suite shapes, its models, seed 0. Every model, or cell of a sweep, gets a run folder under --out.
     """
     from janus_eval import evaluation, plan, suites
     from janus_eval.errors import UserError
     from janus_eval.observe import Instruments
+    from janus_eval.plain import one_line
     from janus_eval.progress import display
     from janus_eval.specs import contenders, parse_options
+    from janus_eval.sweeps import cells, parse_sweep
 
     options = evaluation.checked_options(seed=seed, limit=limit, batch_size=batch_size, retry_failed=retry_failed)
     if out.exists() and not out.is_dir():
@@ -49,13 +55,15 @@ def run(
     models: Sequence[str] = model or plan.load_suite(suite or suites.DEFAULT).models
     if not models:
         raise UserError(f"suite {suite!r} names no models; give --model")
-    ready = contenders(models, parse_options(set_ or [], "--set"), device=device, dtype=dtype)
-    chosen = plan.choices(specs)
+    overrides, over = parse_options(set_ or [], "--set"), parse_sweep(sweep or [])
+    ready = contenders(cells(models, over, overrides), overrides, device=device, dtype=dtype)
     runs: list[Path] = []
     try:
-        entries = plan.entries(chosen, seed=seed, limit=limit)
+        entries = plan.entries(plan.choices(specs), seed=seed, limit=limit)
         instruments, show = Instruments(), display()
-        for contender in ready:
+        for place, contender in enumerate(ready, 1):
+            if over:
+                show.note(f"{one_line(contender.spec)} ({place} of {len(ready)})")
             done = evaluation.run_contender(contender, entries, out, options, instruments=instruments, show=show)
             runs.append(done.folder)
     except KeyboardInterrupt:

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from janus_eval.checkpoint import Checkpoint, open_checkpoint
 from janus_eval.models.janus_flow.family import JanusFlowSettings
 from janus_eval.models.janus_flow.flow import draw_latents, noise_of
 from janus_eval.models.janus_flow.loading import describe, fits, latent_side, load_model
 from janus_eval.models.janus_flow.model import JanusFlow
 from janus_eval.models.janus_flow.vae import VAE, load_vae, vae_dtype
 from janus_eval.models.parts.answering import Answerer, timed
-from janus_eval.models.parts.checkpoint import Checkpoint, open_checkpoint
 from janus_eval.models.parts.loading import known_dtype, usable
 from janus_eval.models.parts.processor import Processor, center_crop, to_bytes
 from janus_eval.models.parts.understanding import Tokens

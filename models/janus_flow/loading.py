@@ -7,12 +7,12 @@ import json
 from dataclasses import asdict
 from typing import NamedTuple
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
 from janus_eval.models.janus_flow.config import JanusFlowConfig, read_config
 from janus_eval.models.janus_flow.model import JanusFlow
 from janus_eval.models.janus_flow.vae import VAE
 from janus_eval.models.janus_flow.weights import DEEPSEEK_FORMAT
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.models.parts.loading import known_dtype, usable
 from janus_eval.models.parts.weights import load_weights
 

@@ -13,15 +13,15 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
 from janus_eval.models.janus_flow.flow import Conditions, Velocities, draw_latents
 from janus_eval.models.janus_flow.loading import describe, fits, load_model
 from janus_eval.models.janus_flow.model import JanusFlow
 from janus_eval.models.janus_flow.vae import NAMES, VAE, read_vae
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.models.parts.parity import check_preprocess, check_understanding
 from janus_eval.models.parts.processor import to_bytes
-from janus_eval.models.parts.recorded import Recorded
+from janus_eval.recorded import CaseKind, Recorded
 
 MOST_STEPS = 10_000
 """More steps than anybody records; a number of them beyond is a damaged file."""
@@ -149,3 +149,11 @@ def _compare_inside(
 def _tokens(model: JanusFlow, latents: Tensor) -> int:
     encoder = model.config.gen_encoder
     return encoder.grid(latents.shape[-2]) * encoder.grid(latents.shape[-1])
+
+
+case = CaseKind(
+    owns=lambda raw: "vision_gen_enc_config" in raw,
+    checks=checks,
+    lacks=lambda name: "the case has no folder vae with the autoencoder" if name == "vae" else "",
+)
+vae_case = CaseKind(owns=lambda raw: "model_type" not in raw and "latent_channels" in raw, checks=vae_checks)

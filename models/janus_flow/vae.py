@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from janus_eval.checkpoint import Checkpoint, open_checkpoint
 from janus_eval.errors import UserError
-from janus_eval.models.parts.checkpoint import Checkpoint, open_checkpoint
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from janus_eval.checkpoint import open_checkpoint
 from janus_eval.models.janus_pro.family import JanusProSettings
 from janus_eval.models.janus_pro.loading import describe, load_model
 from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.janus_pro.sampling import decode_pixels, draw_codes
 from janus_eval.models.parts.answering import Answerer, timed
-from janus_eval.models.parts.checkpoint import open_checkpoint
 from janus_eval.models.parts.picking import picker
 from janus_eval.models.parts.processor import Processor, center_crop, to_bytes
 from janus_eval.models.parts.understanding import Tokens

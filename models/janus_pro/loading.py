@@ -7,12 +7,12 @@ import json
 from dataclasses import asdict
 from typing import NamedTuple
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.config import JanusProConfig, read_config
 from janus_eval.models.janus_pro.converted import TRANSFORMERS_FORMAT, read_converted
 from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.janus_pro.weights import DEEPSEEK_FORMAT
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.models.parts.loading import known_dtype, usable
 from janus_eval.models.parts.weights import Format, load_weights
 

@@ -13,17 +13,17 @@ from functools import cached_property
 
 import torch
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.config import JanusProConfig
 from janus_eval.models.janus_pro.loading import describe, load_model
 from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.janus_pro.sampling import Drawn, Guided, decode_pixels, draw_codes, unconditional
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.models.parts.parity import check_preprocess, check_understanding
 from janus_eval.models.parts.picking import greedy
 from janus_eval.models.parts.processor import to_bytes
-from janus_eval.models.parts.recorded import Recorded
 from janus_eval.models.parts.rows import forward_rows
+from janus_eval.recorded import CaseKind, Recorded
 
 
 @dataclass(frozen=True)
@@ -115,3 +115,9 @@ def checks(checkpoint: Checkpoint) -> Mapping[str, Callable[[Recorded], None]]:
         "generation": lambda recorded: check_generation(case, recorded),
         "vq": lambda recorded: check_vq(case, recorded),
     }
+
+
+case = CaseKind(
+    owns=lambda raw: raw.get("model_type") in ("multi_modality", "janus") and "vision_gen_enc_config" not in raw,
+    checks=checks,
+)

@@ -13,15 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.models.parts.picking import greedy
 from janus_eval.models.parts.processor import ImageProcessor
 from janus_eval.models.parts.reader import Reader
-from janus_eval.models.parts.recorded import Recorded
 from janus_eval.models.parts.rows import forward_rows
 from janus_eval.models.parts.siglip import SiglipConfig
 from janus_eval.models.parts.understanding import Prompt, Tokens, embed_images, embed_rows, generate
+from janus_eval.recorded import Recorded
 
 EOS = FILL = 1
 """Recorded greedy runs end at id 1 where no other end is given, and fill rows that ended with it."""

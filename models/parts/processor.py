@@ -20,8 +20,8 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.models.parts.siglip import SiglipConfig
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

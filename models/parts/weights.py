@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.models.parts.llama import LlamaConfig
 from janus_eval.models.parts.reader import Reader
 from janus_eval.models.parts.siglip import SiglipConfig

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from janus_eval.checkpoint import Checkpoint, open_checkpoint
 from janus_eval.errors import UserError
 from janus_eval.models.janus_flow.adapter import vae_source
 from janus_eval.models.janus_flow.config import read_config as read_flow_config
@@ -17,7 +18,6 @@ from janus_eval.models.janus_flow.vae import VAE, load_vae
 from janus_eval.models.janus_pro.config import read_config
 from janus_eval.models.janus_pro.loading import load_model
 from janus_eval.models.janus_pro.model import JanusPro
-from janus_eval.models.parts.checkpoint import Checkpoint, open_checkpoint
 from janus_eval.models.parts.processor import ImageProcessor, Processor
 from janus_eval.models.training.code_drawing import CodeDrawing
 from janus_eval.models.training.drawing import Drawing, init_weights

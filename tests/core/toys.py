@@ -41,7 +41,7 @@ COLOURS = ("red", "green", "blue", "grey")
 
 def plugins() -> dict[str, dict[str, str]]:
     return {
-        "models": {"toy": ":ToyFamily | answers and draws by hash", "mute": ":MuteFamily"},
+        "models": {"toy": ":ToyFamily | answers and draws by hash", "mute": ":MuteFamily", "fixed": ":FixedFamily"},
         "tasks": {"toy-ask": ":ToyAsk", "toy-draw": ":ToyDraw", "toy-big": ":ToyBig"},
         "instruments": {"eye": ":Eye", "second-eye": ":SecondEye", "needs-extra": ":Eye [geneval]"},
         "suites": {"toys": ":suite"},
@@ -117,7 +117,7 @@ def slowly(lines: Sequence[str]) -> None:
 
 class ToyFamily:
     capabilities: frozenset[Capability] = frozenset({"answer", "score", "draw"})
-    Settings = ToySettings
+    Settings: type[BaseModel] = ToySettings
 
     def load(self, checkpoint: str | None, settings: Any, *, device: str = "cpu", dtype: str = "float32") -> Toy:
         return Toy(settings, weights=checkpoint or "toy-1")
@@ -129,6 +129,19 @@ class MuteFamily:
     capabilities: frozenset[Capability] = frozenset()
     Settings = ToySettings
     load = ToyFamily.load
+
+
+class FixedSettings(BaseModel):
+    """No option at all."""
+
+
+class FixedFamily(ToyFamily):
+    """Always right, and not to be told otherwise."""
+
+    Settings: type[BaseModel] = FixedSettings
+
+    def load(self, checkpoint: str | None, settings: Any, *, device: str = "cpu", dtype: str = "float32") -> Toy:
+        return Toy(ToySettings(skill=1), weights="fixed")
 
 
 class ToyAsk:

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from janus_eval.checkpoint import Checkpoint, open_checkpoint
 from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.family import janus_pro
 from janus_eval.models.janus_pro.loading import load_model
-from janus_eval.models.parts.checkpoint import Checkpoint, open_checkpoint
 
 Table = dict[str, Tensor]
 
@@ -297,7 +297,7 @@ import resource, sys, threading, time
 from pathlib import Path
 import psutil
 from janus_eval.models.janus_pro.loading import load_model
-from janus_eval.models.parts.checkpoint import Checkpoint
+from janus_eval.checkpoint import Checkpoint
 load_model(Checkpoint(Path(sys.argv[2])))  # libraries are loaded and warm
 process, peak, going = psutil.Process(), 0, True
 before = process.memory_info().rss - process.memory_info().shared

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from janus_eval.cli.verify import findings, verify
 from janus_eval.errors import UserError
-from janus_eval.models.verify import findings, verify
 
 
 @pytest.fixture(scope="module")
@@ -177,21 +177,29 @@ def test_inputs_of_other_precision_are_read(case: Path, dtype: torch.dtype) -> N
     assert all(row.within for row in found) == (dtype == torch.float64)
 
 
-@pytest.mark.parametrize("family", ["janusflow", "vae"])
-def test_other_families_are_inconclusive(reference: Path, family: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verify(reference.parent / family) == 3
-    assert "not supported by this version" in capsys.readouterr().out
+def test_a_case_with_nothing_of_its_own_is_inconclusive(
+    reference: Path, case: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in case.glob("*.safetensors"):
+        if path.stem != "model":
+            path.unlink()
+    shutil.copyfile(reference.parent / "janusflow" / "flow.safetensors", case / "flow.safetensors")
+    assert verify(case) == 3
+    assert "flow.safetensors: not checked: the checkpoint is a Janus-Pro" in capsys.readouterr().out
 
 
 def test_folders_that_are_no_case(reference: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no folder"):
         findings(tmp_path / "nothing")
-    with pytest.raises(UserError, match=r"no config\.json"):
-        findings(tmp_path)
-    shutil.copyfile(reference / "config.json", tmp_path / "config.json")
     with pytest.raises(UserError, match="nothing to check"):
         findings(tmp_path)
     (tmp_path / "vq.safetensors").write_bytes((reference / "vq.safetensors").read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"no config\.json"):
+        findings(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(UserError, match="no configuration of Janus-Pro, JanusFlow, autoencoder"):
+        findings(tmp_path)
+    shutil.copyfile(reference / "config.json", tmp_path / "config.json")
     with pytest.raises(UserError, match="truncated or damaged"):
         findings(tmp_path)
 
@@ -200,9 +208,9 @@ def test_a_case_in_transformers_format(reference: Path, tmp_path: Path) -> None:
     """The same expectations hold for the same weights as transformers' converter would write them."""
     import json
 
+    from janus_eval.checkpoint import Checkpoint
     from janus_eval.models.janus_pro.converted import TRANSFORMERS_FORMAT
     from janus_eval.models.janus_pro.loading import load_model
-    from janus_eval.models.parts.checkpoint import Checkpoint
     from janus_eval.models.parts.weights import named_tensors
 
     model = load_model(Checkpoint(reference)).model

@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from janus_eval.checkpoint import Checkpoint
+from janus_eval.cli.verify import findings
 from janus_eval.models.janus_pro.loading import load_model
 from janus_eval.models.janus_pro.weights import save_checkpoint
-from janus_eval.models.parts.checkpoint import Checkpoint
-from janus_eval.models.verify import findings
 
 BOS, EOS, PAD, IMAGE, START, END = 0, 1, 2, 10, 11, 12
 STEPS, WEIGHT = 5, 3.5

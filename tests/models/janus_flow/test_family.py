@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 from janus_eval import plugins
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
 from janus_eval.models.janus_flow.adapter import SDXL_VAE, JanusFlowModel, vae_source
 from janus_eval.models.janus_flow.family import JanusFlowSettings, janus_flow
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.pictures import Picture
 from janus_eval.seams import Illustrator, Reconstructor, Understander
 from janus_eval.types import Drawing, Failure, Question, RequestKey, Response

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from janus_eval.cli.verify import findings, verify
 from janus_eval.errors import UserError
-from janus_eval.models.verify import findings, verify
 
 INPUTS = {"flow/cfg_weight", "flow/num_inference_steps", "flow/forced_z", "flow/z0", "vae/z"}
 INPUTS |= {"understanding/out.greedy_eos_token"}

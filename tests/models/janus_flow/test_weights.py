@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
 from janus_eval.models.janus_flow.config import read_config
 from janus_eval.models.janus_flow.loading import load_model
 from janus_eval.models.janus_flow.model import JanusFlow
 from janus_eval.models.janus_flow.weights import DEEPSEEK_FORMAT, save_checkpoint, unused_shapes
-from janus_eval.models.parts.checkpoint import Checkpoint
 
 
 def test_the_real_model_has_exactly_the_published_keys_and_shapes(reference: Path) -> None:

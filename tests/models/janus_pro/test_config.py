@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
 from janus_eval.models.janus_pro.config import read_config
 from janus_eval.models.janus_pro.converted import read_converted
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.models.parts.processor import ImageProcessor
 
 ODD = ("abc", None, -1, 0, 10**12, [], {}, 1.5, True, math.nan, math.inf)

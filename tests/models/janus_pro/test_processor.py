@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
-from janus_eval.models.parts.checkpoint import Checkpoint
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.models.parts.processor import CLIP_MEAN, ImageProcessor, Processor, Tags, center_crop
 
 ROLES = ("<|User|>", "<|Assistant|>")

@@ -15,13 +15,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.models.janus_pro.config import JanusProConfig
 from janus_eval.models.janus_pro.converted import TRANSFORMERS_FORMAT
 from janus_eval.models.janus_pro.loading import load_model
 from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.janus_pro.sampling import Guided, decode_pixels, draw_codes
 from janus_eval.models.janus_pro.weights import save_checkpoint
-from janus_eval.models.parts.checkpoint import Checkpoint
 from janus_eval.models.parts.rows import forward_rows
 from janus_eval.models.parts.understanding import Prompt, Tokens, embed_images, embed_rows, generate
 from janus_eval.models.parts.weights import named_tensors

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.models.janus_pro.config import read_config
 from janus_eval.models.janus_pro.converted import TRANSFORMERS_FORMAT
 from janus_eval.models.janus_pro.loading import load_model
 from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.janus_pro.weights import DEEPSEEK_FORMAT, deepseek_config, save_checkpoint, unused_shapes
-from janus_eval.models.parts.checkpoint import Checkpoint
 
 
 @pytest.mark.parametrize("name", ["Janus-Pro-1B", "Janus-Pro-7B", "Janus-1.3B"])

@@ -220,8 +220,8 @@ def test_the_real_recipe_carries_the_published_numbers(exported: Path, tmp_path:
 
 
 def test_the_nano_recipe_begins_with_the_embedded_janus_pros_parts(tmp_path: Path) -> None:
+    from janus_eval.checkpoint import Checkpoint
     from janus_eval.models.janus_pro.loading import load_model
-    from janus_eval.models.parts.checkpoint import Checkpoint
 
     trainer = prepare(load_recipe("nano-janus-flow"), [], tmp_path)
     theirs = load_model(Checkpoint(session.EMBEDDED["nano-janus-pro"])).model

@@ -6,17 +6,30 @@ The gates are fixed, never a table per case: 5e-4 on logits, 1e-4 on other float
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from janus_eval.checkpoint import Checkpoint
 from janus_eval.errors import UserError
 
 LOGITS, FLOATS, BYTES = 5e-4, 1e-4, 1
+
+
+@dataclass(frozen=True)
+class CaseKind:
+    """A kind of case that ``janus-eval verify`` knows; plugins offer theirs as ``cases``."""
+
+    owns: Callable[[Mapping[str, Any]], bool]
+    """Whether a parsed ``config.json`` is one of this kind."""
+    checks: Callable[[Checkpoint], Mapping[str, Callable[[Recorded], None]]]
+    """What can be held against a recorded file, by its name without the suffix."""
+    lacks: Callable[[str], str] = lambda name: ""
+    """Why a recorded file that others know can't be checked here, if there is more to say than whose case it is."""
 
 
 class Finding(NamedTuple):

@@ -1,8 +1,11 @@
-"""``janus-eval verify CASE``: hold a model against outputs that another implementation recorded."""
+"""``janus-eval verify CASE``: hold a model or an instrument against outputs that another implementation recorded.
+
+What can be checked comes through the plugins' kind ``cases``, see ``janus_eval.recorded.CaseKind``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,64 +15,57 @@ from janus_eval.errors import UserError
 from janus_eval.plain import one_line
 
 if TYPE_CHECKING:
-    from janus_eval.models.parts.checkpoint import Checkpoint
-    from janus_eval.models.parts.recorded import Finding, Recorded
+    from janus_eval.checkpoint import Checkpoint
+    from janus_eval.recorded import CaseKind, Finding
 
 RECORDINGS = ("preprocess", "understanding", "generation", "vq", "flow", "vae", "detections")
-"""Files that a case may have; each family can be held against some of them."""
+"""Files that a case may have; each kind of case can be held against some of them."""
 
 
 def findings(folder: Path) -> tuple[list[Finding], list[str]]:
     """All findings of a case, and what of it was not looked at and why. Raises UserError for a malformed case."""
     import torch
 
-    from janus_eval.models.parts.checkpoint import Checkpoint, read_tensors
-    from janus_eval.models.parts.recorded import Recorded
+    from janus_eval.checkpoint import Checkpoint, read_tensors
+    from janus_eval.recorded import Recorded
 
     if not folder.is_dir():
         raise UserError(f"no folder {folder}; a case is a folder with config.json, model.safetensors and recordings")
     if not any(_has(folder, name) for name in RECORDINGS):
         names = ", ".join(f"{name}.safetensors" for name in RECORDINGS)
         raise UserError(f"{folder} holds nothing to check: none of {names}")
-    kind, checks = _checks(Checkpoint(folder))
-    present = [name for name in RECORDINGS if _has(folder, name)]
-    skipped = [f"{name}.safetensors: {_reason(name, kind)}" for name in present if name not in checks]
+    name, kind = _kind(Checkpoint(folder))
+    checks = kind.checks(Checkpoint(folder))
+    present = [recording for recording in RECORDINGS if _has(folder, recording)]
+    skipped = [f"{p}.safetensors: not checked: {kind.lacks(p) or _other(name)}" for p in present if p not in checks]
     skipped += _strangers(folder, set(RECORDINGS))
     found: list[Finding] = []
     with torch.inference_mode():
-        for name in present:
-            if name not in checks:
+        for recording in present:
+            if recording not in checks:
                 continue
-            recorded = Recorded(folder / f"{name}.safetensors", read_tensors(folder / f"{name}.safetensors"))
-            checks[name](recorded)
+            recorded = Recorded(folder / f"{recording}.safetensors", read_tensors(folder / f"{recording}.safetensors"))
+            checks[recording](recorded)
             found += recorded.findings
             unknown = sorted(set(recorded.tensors) - recorded.used)
-            skipped += [f"{name}/{tensor}: no known tensor of this file, not checked" for tensor in unknown]
+            skipped += [f"{recording}/{tensor}: no known tensor of this file, not checked" for tensor in unknown]
     return found, skipped
 
 
-def _checks(checkpoint: Checkpoint) -> tuple[str, Mapping[str, Callable[[Recorded], None]]]:
-    """What the configuration says that the model is, and what of it can be checked."""
+def _kind(checkpoint: Checkpoint) -> tuple[str, CaseKind]:
+    """Whose case it is, by its configuration. Raises UserError where nobody's."""
+    from janus_eval import plugins
+
     raw = checkpoint.json("config.json")
-    if "vision_gen_enc_config" in raw:
-        from janus_eval.models.janus_flow import parity as janus_flow
-
-        return "JanusFlow", janus_flow.checks(checkpoint)
-    if "model_type" not in raw and "latent_channels" in raw:
-        from janus_eval.models.janus_flow import parity as janus_flow
-
-        return "autoencoder", janus_flow.vae_checks(checkpoint)
-    from janus_eval.models.janus_pro import parity as janus_pro
-
-    return "Janus-Pro", janus_pro.checks(checkpoint)
+    kinds: dict[str, CaseKind] = {name: plugins.load("cases", name) for name in plugins.names("cases")}
+    owners = [(name, kind) for name, kind in kinds.items() if kind.owns(raw)]
+    if not owners:
+        raise UserError(f"{checkpoint.folder / 'config.json'} is no configuration of {', '.join(kinds)}")
+    return owners[0]
 
 
-def _reason(name: str, kind: str) -> str:
-    if name == "detections":
-        return "not supported by this version"
-    if name == "vae" and kind == "JanusFlow":
-        return "not checked: the case has no folder vae with the autoencoder"
-    return f"not checked: the checkpoint is {'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+def _other(name: str) -> str:
+    return f"the checkpoint is {'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _strangers(folder: Path, known: set[str]) -> Iterator[str]:
@@ -86,7 +82,7 @@ def _has(folder: Path, name: str) -> bool:
 def verify(
     case: Annotated[Path, typer.Argument(metavar="CASE", help="A folder with a checkpoint and recorded outputs.")],
 ) -> int:
-    """Hold a model against outputs that another implementation recorded.
+    """Hold a model or an instrument against outputs that another implementation recorded.
 
     Exit 0: all within the gates. 1: something beyond. 3: nothing could be checked.
     """
