@@ -87,6 +87,11 @@ def check_flow(model: JanusFlow, recorded: Recorded) -> None:
     ):
         recorded.compare(name, torch.stack([getattr(step, part) for step in steps]))
     recorded.compare("z_final", drawn.latents)
+    # The demo masks what the unconditional rows may not see: all of the prompt but its first token.
+    length, tokens = len(prompts[0]) - 1, 1 + _tokens(model, noise)
+    seen = torch.ones(2 * len(prompts), length + tokens, dtype=torch.int32)
+    seen[len(prompts) :, 1:length] = 0
+    recorded.compare("attention_mask", seen)
     _compare_forced(model, prompts, pad_id, int(count), recorded)
     if len(steps) > 1:
         _compare_inside(model, prompts, pad_id, steps[0].latents, 1000 / int(count), recorded)
@@ -141,9 +146,6 @@ def _compare_inside(
     recorded.compare("step1_llm_emb", torch.cat((model.embed_text(ids), tokens), dim=1))
     hidden = model.language(tokens, cache=conditions.cache, positions=conditions.positions, mask=conditions.mask)
     recorded.compare("step1_hidden", hidden[:, 1:])
-    seen = torch.ones(len(ids), ids.shape[1] + tokens.shape[1], dtype=torch.int32)
-    seen[len(prompts) :, 1 : ids.shape[1]] = 0
-    recorded.compare("attention_mask", seen)
 
 
 def _tokens(model: JanusFlow, latents: Tensor) -> int:
