@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, runtime_checkable
+from pathlib import Path
+from typing import Any, NamedTuple, runtime_checkable
 from typing import Protocol as Interface
 
 from pydantic import BaseModel
@@ -142,6 +143,27 @@ class Task(Interface):
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
         """All metrics by name, ``overall`` first. They group (rotations, images of a prompt) by ``sample.group``."""
+        ...
+
+
+class Contents(NamedTuple):
+    """What a folder of pictures holds: pictures by (sample id, index), and in words all that is wrong with it."""
+
+    pictures: dict[tuple[str, int], Picture]
+    faults: list[str]
+
+
+class Layout(Interface):
+    """How a benchmark's own scripts lay out the pictures that they score; a task may have one as ``layout``."""
+
+    name: str
+
+    def read(self, folder: Path, samples: Sequence[Sample], images: int) -> Contents:
+        """The pictures of a folder, ``images`` of each prompt expected, and every fault, a line each."""
+        ...
+
+    def write(self, folder: Path, samples: Sequence[Sample], pictures: Mapping[tuple[str, int], Picture]) -> None:
+        """Lay out pictures so that the benchmark's own script can score them."""
         ...
 
 

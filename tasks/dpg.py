@@ -21,6 +21,7 @@ from typing import NamedTuple, cast
 from janus_eval.errors import UserError
 from janus_eval.seams import Metric, Seeds
 from janus_eval.statistics import grouped_mean, scaled
+from janus_eval.tasks.layouts import DPGLayout
 from janus_eval.tasks.slices import Slice, Source, folded, groups, sliced
 from janus_eval.types import (
     JSON,
@@ -164,6 +165,7 @@ class DPG:
     categories: Sequence[str] = L1
     slices: Mapping[str, Slice] = field(default_factory=dict)
     needs = frozenset[Capability]({"draw"})
+    layout = DPGLayout()
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
         return self.source(ask)

@@ -15,6 +15,7 @@ import numpy as np
 
 from janus_eval.seams import Metric, Seeds
 from janus_eval.statistics import category_mean, grouped_mean, proportion
+from janus_eval.tasks.layouts import GenEvalLayout
 from janus_eval.tasks.slices import Slice, Source, folded, in_category, sliced
 from janus_eval.types import (
     JSON,
@@ -215,6 +216,7 @@ class GenEval:
     tags: Sequence[str] = TAGS
     slices: Mapping[str, Slice] = field(default_factory=dict)
     needs = frozenset[Capability]({"draw"})
+    layout = GenEvalLayout()
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
         return self.source(ask)

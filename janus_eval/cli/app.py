@@ -23,6 +23,8 @@ from janus_eval.plain import one_line
 BUILT_IN = {
     "run": ("run:run", "Evaluate models on a suite or on tasks; with no argument, the embedded default."),
     "score": ("score:score", "Judge a run again under another protocol, without its model."),
+    "score-images": ("score_images:score_images", "Score pictures that were drawn elsewhere, in a benchmark's layout."),
+    "export": ("export:export", "A run's pictures in a benchmark's own layout, for its own script."),
     "ask": ("ask:ask", "Ask a model one question about one image."),
     "draw": ("draw:draw", "Have a model draw one prompt."),
     "verify": ("verify:verify", "Hold a model or an instrument against recorded reference outputs."),
