@@ -6,9 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from PIL import Image
 
 from janus_eval.checkpoint import Checkpoint, open_checkpoint
 from janus_eval.models.janus_flow.family import JanusFlowSettings
@@ -18,9 +16,10 @@ from janus_eval.models.janus_flow.model import JanusFlow
 from janus_eval.models.janus_flow.vae import VAE, load_vae, vae_dtype
 from janus_eval.models.parts.answering import Answerer, timed
 from janus_eval.models.parts.loading import known_dtype, usable
-from janus_eval.models.parts.processor import Processor, center_crop, to_bytes
+from janus_eval.models.parts.outcomes import drawn, reconstructed
+from janus_eval.models.parts.processor import Processor
 from janus_eval.models.parts.understanding import Tokens
-from janus_eval.pictures import Picture, PictureError
+from janus_eval.pictures import Picture
 from janus_eval.types import Drawing, Failure, Question, Response
 
 SDXL_VAE = "stabilityai/sdxl-vae"
@@ -78,39 +77,22 @@ class JanusFlowModel:
     @torch.inference_mode()
     def reconstruct(self, images: Sequence[Picture]) -> list[Picture | Failure]:
         """Through the autoencoder and back, at the size that is drawn: short side to it, the long one cropped."""
-        size = self.side * self.vae.downsampling
-        results: list[Picture | Failure] = []
-        for image in images:
-            try:
-                cropped = center_crop(image.load(), size)
-            except PictureError as error:
-                results.append(Failure(str(error)))
-                continue
-            values = torch.from_numpy(np.asarray(cropped).transpose(2, 0, 1).astype(np.float32) / 127.5 - 1)
-            drawn = to_bytes(self.vae.decode(self.vae.encode(values[None])))[0]
-            results.append(Picture.from_pil(Image.fromarray(drawn)))
-        return results
+        vae, size = self.vae, self.side * self.vae.downsampling
+        return reconstructed(images, size, lambda pixels: vae.decode(vae.encode(pixels)))
 
     def _draw(self, prompts: list[list[int]], seeds: list[int], sides: tuple[int, int]) -> list[Response | Failure]:
         encoder = self.model.config.gen_encoder
-        drawn = draw_latents(
+        steps = self.settings.steps
+        found = draw_latents(
             self.model, prompts, noise_of(seeds, (encoder.latent_channels, *sides)),
-            pad_id=self.processor.pad_id, guidance=self.settings.guidance, steps=self.settings.steps,
+            pad_id=self.processor.pad_id, guidance=self.settings.guidance, steps=steps,
         )  # fmt: skip
-        pixels = self.vae.decode(drawn.latents)
-        finite = pixels.isfinite().flatten(1).all(1).tolist()
+        broken = [
+            f"the model's velocity is not finite at step {step + 1} of {steps}" if step >= 0 else ""
+            for step in found.broken.tolist()
+        ]
         count = encoder.grid(sides[0]) * encoder.grid(sides[1])
-        results: list[Response | Failure] = []
-        for ids, image, broken, sound in zip(prompts, to_bytes(pixels), drawn.broken.tolist(), finite, strict=True):
-            if broken >= 0:
-                steps = self.settings.steps
-                results.append(Failure(f"the model's velocity is not finite at step {broken + 1} of {steps}"))
-            elif not sound:
-                results.append(Failure("the decoded pixels are not finite"))
-            else:
-                picture = Picture.from_pil(Image.fromarray(image))
-                results.append(Response(image=picture, input_tokens=len(ids), output_tokens=count))
-        return results
+        return drawn(self.vae.decode(found.latents), broken, prompts, count)
 
 
 def load(source: str, settings: JanusFlowSettings, *, device: str = "cpu", dtype: str = "float32") -> JanusFlowModel:

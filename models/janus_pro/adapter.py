@@ -6,9 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from PIL import Image
 
 from janus_eval.checkpoint import open_checkpoint
 from janus_eval.models.janus_pro.family import JanusProSettings
@@ -16,10 +14,11 @@ from janus_eval.models.janus_pro.loading import describe, load_model
 from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.janus_pro.sampling import decode_pixels, draw_codes
 from janus_eval.models.parts.answering import Answerer, timed
+from janus_eval.models.parts.outcomes import drawn, reconstructed
 from janus_eval.models.parts.picking import picker
-from janus_eval.models.parts.processor import Processor, center_crop, to_bytes
+from janus_eval.models.parts.processor import Processor
 from janus_eval.models.parts.understanding import Tokens
-from janus_eval.pictures import Picture, PictureError
+from janus_eval.pictures import Picture
 from janus_eval.types import Drawing, Failure, Question, Response
 
 
@@ -71,19 +70,10 @@ class JanusProModel:
     @torch.inference_mode()
     def reconstruct(self, images: Sequence[Picture]) -> list[Picture | Failure]:
         """Through the VQ tokenizer and back, at the size that is drawn: short side to it, the long one cropped."""
-        size = self.model.config.drawn_grid * self.model.config.vq.downsampling
-        results: list[Picture | Failure] = []
-        for image in images:
-            try:
-                cropped = center_crop(image.load(), size)
-            except PictureError as error:
-                results.append(Failure(str(error)))
-                continue
-            values = torch.from_numpy(np.asarray(cropped).transpose(2, 0, 1).astype(np.float32) / 127.5 - 1)
-            codes = self.model.vq.encode(values[None].to(self.device, self.dtype))
-            drawn = to_bytes(self.model.vq.decode_codes(codes))[0]
-            results.append(Picture.from_pil(Image.fromarray(drawn)))
-        return results
+        vq, size = self.model.vq, self.model.config.drawn_grid * self.model.config.vq.downsampling
+        return reconstructed(
+            images, size, lambda pixels: vq.decode_codes(vq.encode(pixels.to(self.device, self.dtype)))
+        )
 
     @property
     def device(self) -> torch.device:
@@ -96,21 +86,14 @@ class JanusProModel:
     def _draw(self, prompts: list[list[int]], seeds: list[int], grid: tuple[int, int]) -> list[Response | Failure]:
         count = grid[0] * grid[1]
         pick = picker(seeds, count, self.settings.temperature, self.device)
-        drawn = draw_codes(
+        found = draw_codes(
             self.model, prompts, pad_id=self.processor.pad_id, count=count, guidance=self.settings.guidance, pick=pick
         )
-        pixels = decode_pixels(self.model, drawn.codes, grid)
-        finite = pixels.isfinite().flatten(1).all(1).tolist()
-        results: list[Response | Failure] = []
-        for ids, image, broken, sound in zip(prompts, to_bytes(pixels), drawn.broken.tolist(), finite, strict=True):
-            if broken >= 0:
-                results.append(Failure(f"the model's logits are not finite at image token {broken}"))
-            elif not sound:
-                results.append(Failure("the decoded pixels are not finite"))
-            else:
-                picture = Picture.from_pil(Image.fromarray(image))
-                results.append(Response(image=picture, input_tokens=len(ids), output_tokens=count))
-        return results
+        broken = [
+            f"the model's logits are not finite at image token {step}" if step >= 0 else ""
+            for step in found.broken.tolist()
+        ]
+        return drawn(decode_pixels(self.model, found.codes, grid), broken, prompts, count)
 
 
 def load(source: str, settings: JanusProSettings, *, device: str = "cpu", dtype: str = "float32") -> JanusProModel:
