@@ -30,6 +30,7 @@ def score_images(
     Every fault is listed. The run folder is like any other: it can be reported and judged again.
     """
     from janus_eval import evaluation, folders, plan
+    from janus_eval.disk import safe_name
     from janus_eval.observe import Instruments
     from janus_eval.plain import one_line
     from janus_eval.progress import display
@@ -51,7 +52,7 @@ def score_images(
         raise typer.Exit(3)
     subject = folders.subject_of(name or folder.resolve().name, contents)
     entries = plan.entries([choice], seed=options.seed, limit=None)
-    path = out / evaluation.safe_name(subject.name)
+    path = out / safe_name(subject.name)
     run(subject, entries, path, options, instruments=Instruments(), display=display())
     print_table([path])
     typer.echo(str(path))

@@ -10,16 +10,13 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from janus_eval.checkpoint import Checkpoint, open_checkpoint
 from janus_eval.errors import UserError
-
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
 
 NAMES = ("diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin")
 PATTERNS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
@@ -37,7 +34,7 @@ RENAMED = (
 class VAE:
     """``weights`` is a SHA-256 of the configuration and all tensors."""
 
-    module: AutoencoderKL
+    module: Any  # diffusers' AutoencoderKL, a library without types
     weights: str
 
     @property
@@ -51,11 +48,13 @@ class VAE:
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(self.module.parameters()).dtype
+        dtype: torch.dtype = next(self.module.parameters()).dtype
+        return dtype
 
     @property
     def device(self) -> torch.device:
-        return next(self.module.parameters()).device
+        device: torch.device = next(self.module.parameters()).device
+        return device
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels ``[B, 3, S, S]`` in [-1, 1] -> the likeliest latents ``[B, C, H, W]`` in float32, scaled."""
@@ -93,7 +92,8 @@ def read_vae(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
     _refuse_strange(raw, checkpoint)
     with torch.device("meta"):
         try:
-            module = AutoencoderKL.from_config(raw)
+            build: Any = AutoencoderKL.from_config
+            module = build(raw)
         except Exception as error:  # noqa: BLE001 - whatever the library's constructor makes of odd values
             raise UserError(
                 f"{checkpoint.folder / 'config.json'}: no autoencoder can be built from it ({error})"

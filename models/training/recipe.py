@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -78,13 +78,13 @@ class Flow(Part):
     """What the loss of drawing by rectified flow leaves open (JanusFlow, section 3.2 and Table 1)."""
 
     time_mean: float = 0.0
-    time_std: float = Field(1.0, gt=0)
+    time_std: Annotated[float, Field(gt=0)] = 1.0
     """Times are logistic functions of normal numbers, as Stable Diffusion 3's; their parameters are not published."""
-    align_layer: int = Field(6, ge=1)
+    align_layer: Annotated[int, Field(ge=1)] = 6
     """The decoder's block after which features are aligned with the understanding encoder's."""
-    align_weight: float = Field(1.0, ge=0)
+    align_weight: Annotated[float, Field(ge=0)] = 1.0
     """The paper adds the alignment to the flow's loss and gives no weight."""
-    average: float = Field(0.99, ge=0, lt=1)
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Ratio of the moving average of weights, which is what is saved."""
 
 

@@ -7,7 +7,7 @@ trained with a perceptual and an adversarial loss besides; at 64 px of flat colo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,24 +16,21 @@ from torch.nn import functional as F
 from janus_eval.models.training.drawing import generator
 from janus_eval.models.training.recipe import VAEStage
 
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
-
 IMAGES_MEASURED = 256
 """Images over which the latents' standard deviation is taken once the autoencoder is trained."""
 
 
-def fresh_autoencoder(stage: VAEStage, seed: int) -> AutoencoderKL:
-    """PyTorch's own initial weights, from this seed alone."""
+def fresh_autoencoder(stage: VAEStage, seed: int) -> Any:
+    """diffusers' AutoencoderKL (a library without types) with PyTorch's own initial weights, from this seed alone."""
     from diffusers import AutoencoderKL
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module: AutoencoderKL = AutoencoderKL.from_config(stage.config)
-    return module
+        build: Any = AutoencoderKL.from_config
+        return build(stage.config)
 
 
-def vae_step(module: AutoencoderKL, stage: VAEStage, seed: int, index: int, images: Tensor) -> Mapping[str, float]:
+def vae_step(module: Any, stage: VAEStage, seed: int, index: int, images: Tensor) -> Mapping[str, float]:
     """Losses of images ``[B, 3, S, S]`` in [-1, 1]; leaves gradients."""
     found = module.encode(images).latent_dist
     noise = torch.randn(found.mean.shape, generator=generator(seed, f"vae/{index}")).to(images.device)
@@ -45,7 +42,7 @@ def vae_step(module: AutoencoderKL, stage: VAEStage, seed: int, index: int, imag
 
 
 @torch.no_grad()
-def measured_scale(module: AutoencoderKL, images: Tensor) -> float:
+def measured_scale(module: Any, images: Tensor) -> float:
     """What latents of these images must be multiplied by to have variance 1."""
     latents = torch.cat([module.encode(image[None]).latent_dist.mode() for image in images])
     return 1.0 / float(latents.std())
