@@ -58,7 +58,7 @@ def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, cure: str = "wait for it or choose another --out") -> Iterator[None]:
     """Hold the folder for one process; the kernel lets go when it dies. Raises UserError naming the one in there."""
     path = folder / ".lock"
     with writing(path):
@@ -68,7 +68,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            raise UserError(f"{folder} is in use by process {holder}; wait for it or choose another --out") from None
+            raise UserError(f"{folder} is in use by process {holder}; {cure}") from None
         with writing(path):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 Advance = Callable[[int], None]
+Reached = Callable[[int, int | None], None]
+"""Is told how many bytes are there, and of how many (None: nobody said)."""
 COUNTS = 32
 """Columns that counts, rate and remaining time take: on a narrow terminal the label is cut and not they."""
 PLAIN_EVERY = 30.0
@@ -106,3 +108,55 @@ class Bars:
 def display() -> Display:
     """Bars on a terminal, plain lines elsewhere."""
     return Bars() if sys.stderr.isatty() else Plain()
+
+
+@contextlib.contextmanager
+def transfer(label: str) -> Iterator[Reached]:
+    """A file on its way: bytes, rate and remaining time; a bar on a terminal, now and then a line elsewhere."""
+    if sys.stderr.isatty():
+        with _file_bar(label) as reached:
+            yield reached
+        return
+    start = last = time.monotonic()
+    first: int | None = None
+
+    def line(done: int, total: int | None) -> None:
+        nonlocal first, last
+        first = done if first is None or done < first else first
+        now = time.monotonic()
+        if now - last >= PLAIN_EVERY:
+            last = now
+            rate = max((done - first) / (now - start), 1.0)
+            left = f" of {total / 1e6:.1f} MB, {(total - done) / rate:.0f} s left" if total else " MB"
+            Plain().note(f"{label}: {done / 1e6:.1f}{left}, {rate / 1e6:.2f} MB/s")
+
+    yield line
+
+
+@contextlib.contextmanager
+def _file_bar(label: str) -> Iterator[Reached]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = [TextColumn("{task.description}", markup=False), DownloadColumn(), TransferSpeedColumn()]
+    console = Console(stderr=True)
+    if console.width >= 80:
+        columns.insert(1, BarColumn(bar_width=None))
+    task: TaskID | None = None
+    with Progress(*columns, TimeRemainingColumn(compact=True), console=console, redirect_stdout=False) as progress:
+
+        def reached(done: int, total: int | None) -> None:
+            nonlocal task
+            if task is None:  # only now, so that bytes of a former call don't count into the rate
+                task = progress.add_task(label, total=total, completed=done)
+            progress.update(task, completed=done, total=total)
+
+        yield reached

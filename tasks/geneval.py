@@ -69,6 +69,10 @@ class Kept:
         return abs(self.box[2] - self.box[0]), abs(self.box[3] - self.box[1])
 
 
+class UnseenColourError(ValueError):
+    """A box whose colour decides was not looked at: neither right nor wrong can be said."""
+
+
 class Verdict(NamedTuple):
     """``correct``, in words why not, and the boxes kept by class, best first; classes without any are absent."""
 
@@ -80,13 +84,14 @@ class Verdict(NamedTuple):
 def judge_picture(
     metadata: Mapping[str, JSON],
     detections: Mapping[str, Sequence[Box]],
-    colours: Mapping[str, Sequence[str]],
+    colours: Mapping[str, Sequence[str | None]],
     knobs: Knobs = Knobs(),
 ) -> Verdict:
     """Judge one picture.
 
     ``metadata`` is the prompt's in GenEval's own form; ``detections`` {class: boxes} in any order, before any
-    threshold; ``colours`` {class: colour of the i-th box}, needed for the classes that have a colour asked for.
+    threshold; ``colours`` {class: colour of the i-th box, None where nobody looked}, needed for the classes that have
+    a colour asked for. Raises UnseenColourError where one is missing that decides.
     """
     strict = metadata["tag"] == "counting"
     least = knobs.counting_threshold if strict else knobs.threshold
@@ -110,7 +115,7 @@ def _clauses(metadata: Mapping[str, JSON], kind: str) -> Sequence[Mapping[str, J
     return cast(Sequence[Mapping[str, JSON]], metadata.get(kind, []))
 
 
-def _keep(boxes: Sequence[Box], colours: Sequence[str] | None, least: float, knobs: Knobs) -> list[Kept]:
+def _keep(boxes: Sequence[Box], colours: Sequence[str | None] | None, least: float, knobs: Knobs) -> list[Kept]:
     """The boxes of one class that count, best first."""
     if not boxes:
         return []
@@ -175,7 +180,8 @@ def _mismatch(
         return f"{len(found)} x {name}, at least {count} expected"
     if "color" in clause:
         seen = [item.colour for item in found]
-        assert None not in seen, f"no colours given for {name}"
+        if None in seen:
+            raise UnseenColourError(f"nobody looked at the colour of a {name} that the thresholds let through")
         # Only the best `count` boxes are looked at: a red car does not help when a better box is a blue one.
         if seen.count(str(clause["color"])) < count:
             return f"{name}: {', '.join(str(colour) for colour in seen)}; {count} x {clause['color']} expected"
@@ -244,7 +250,11 @@ class GenEval:
     ) -> Score:
         boxes = cast(Mapping[str, Sequence[Box]], observations["detector"]["boxes"])
         colours = likeliest_colours(observations.get("colour_classifier"))
-        verdict = judge_picture(sample.target, boxes, colours, Knobs(**cast(dict[str, float], judge)))  # type: ignore[arg-type]
+        knobs = Knobs(**cast(dict[str, float], judge))  # type: ignore[arg-type]
+        try:
+            verdict = judge_picture(sample.target, boxes, colours, knobs)
+        except UnseenColourError as error:
+            return Score(None, reason=str(error))
         return Score(float(verdict.correct), extracted=cast(JSON, verdict.kept), reason=verdict.reason)
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
@@ -258,13 +268,15 @@ class GenEval:
         }
 
 
-def likeliest_colours(observation: Mapping[str, JSON] | None) -> dict[str, list[str]]:
-    """{class: colour of the i-th box}: the classifier's likeliest, the first of equals."""
+def likeliest_colours(observation: Mapping[str, JSON] | None) -> dict[str, list[str | None]]:
+    """{class: colour of the i-th box}: the classifier's likeliest, the first of equals; None where it did not look."""
     if observation is None:
         return {}
     names = cast(Sequence[str], observation["colours"])
-    rows = cast(Mapping[str, Sequence[Sequence[float]]], observation["probabilities"])
-    return {kind: [names[int(np.argmax(row))] for row in table] for kind, table in rows.items()}
+    rows = cast(Mapping[str, Sequence[Sequence[float] | None]], observation["probabilities"])
+    return {
+        kind: [None if row is None else names[int(np.argmax(row))] for row in table] for kind, table in rows.items()
+    }
 
 
 def prompts_any(scored: Sequence[Scored]) -> Estimate:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from janus_eval.errors import UserError
 from janus_eval.seams import Metric, Seeds
 from janus_eval.statistics import grouped_mean, proportion
 from janus_eval.tasks.letters import RULES
@@ -25,6 +27,10 @@ from janus_eval.types import (
     Scored,
 )
 
+GUESSED = "drawn from A to E, seed 2680"
+"""``judge.unreadable`` of lmms-eval; without it what can't be read is wrong."""
+DIRECTLY = "Answer with the option's letter from the given choices directly."
+
 
 def format_question(inputs: Mapping[str, JSON]) -> str:
     """The prompt of one row, as VLMEvalKit's Janus adapter words it (``vlmeval/vlm/janus.py``, ``build_prompt``).
@@ -33,12 +39,42 @@ def format_question(inputs: Mapping[str, JSON]) -> str:
     between the picture and the text belongs to the model's chat template, so the text starts without one. Spacing moves
     the number: a space after the letter's full stop, one empty line before the instruction, nothing after it.
     """
+    hint = [f"Hint: {inputs['hint']}"] if inputs.get("hint") else []
+    return "\n".join([*hint, str(inputs["question"]), *_lettered(inputs), "", DIRECTLY])
+
+
+def vlmevalkit_prompt(inputs: Mapping[str, JSON]) -> str:
+    """VLMEvalKit's prompt for models without an adapter's own (``image_mcq.py``, ``build_prompt``): ends in " \\n"."""
+    hint = [f"Hint: {inputs['hint']}"] if inputs.get("hint") else []
+    closing = "Please select the correct answer from the options above. \n"
+    return "\n".join([*hint, f"Question: {inputs['question']}", "Options:", *_lettered(inputs), closing])
+
+
+def lmms_eval_prompt(inputs: Mapping[str, JSON], instruction: str = DIRECTLY) -> str:
+    """lmms-eval's prompt (``mmbench/en_utils.py``, ``mmbench_doc_to_text``): the hint has no name, and no line."""
+    hint = f"{inputs['hint']} " if inputs.get("hint") else ""
+    opening = f"{hint}{inputs['question']} There are several options:"
+    return "\n".join([opening, *_lettered(inputs), "", instruction])
+
+
+def lmms_eval_chinese_prompt(inputs: Mapping[str, JSON]) -> str:
+    """The same with the Chinese instruction of ``mmbench/_default_template_mmbench_cn_yaml``."""
+    return lmms_eval_prompt(inputs, "请直接使用所提供的选项字母作为答案回答。")
+
+
+def _lettered(inputs: Mapping[str, JSON]) -> list[str]:
     options = inputs["options"]
     assert isinstance(options, Mapping)
-    hint = [f"Hint: {inputs['hint']}"] if inputs.get("hint") else []
-    lines = [f"{letter}. {text}" for letter, text in options.items()]
-    instruction = "Answer with the option's letter from the given choices directly."
-    return "\n".join([*hint, str(inputs["question"]), *lines, "", instruction])
+    return [f"{letter}. {text}" for letter, text in options.items()]
+
+
+PROMPTS: dict[str, Callable[[Mapping[str, JSON]], str]] = {
+    "janus": format_question,
+    "vlmevalkit": vlmevalkit_prompt,
+    "lmms-eval": lmms_eval_prompt,
+    "lmms-eval-cn": lmms_eval_chinese_prompt,
+}
+"""``ask.prompt``, "janus" where nothing is said."""
 
 
 def protocols(ask: Mapping[str, JSON], letters: str = "vlmevalkit") -> dict[str, Protocol]:
@@ -84,7 +120,8 @@ class MultipleChoice:
 
     A sample has ``inputs`` question, options {letter: text} and hint, ``target`` answer (a letter), and ``metadata``
     rotation (0 for the original order), rotations (how many the question has; by default one an option) and whatever
-    ``slices`` look at.
+    ``slices`` look at. A row with a ``fault`` in its metadata is asked and left unscored for that reason;
+    ``incomplete`` marks the rows of a question that has lost some.
     """
 
     name: str
@@ -97,11 +134,21 @@ class MultipleChoice:
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
         return self.source(ask)
 
+    def check_whole(self, samples: Sequence[Sample]) -> None:
+        """Raise UserError where a question has not all of its rotations: no published rule is meant for those."""
+        odd = {sample.group: sample.metadata["incomplete"] for sample in samples if "incomplete" in sample.metadata}
+        if odd:
+            more = f" (and {len(odd) - 3} more questions)" if len(odd) > 3 else ""
+            raise UserError(
+                f"task {self.name!r}: {'; '.join(map(str, list(odd.values())[:3]))}{more}: the file isn't whole. "
+                "With --limit such questions are counted as unscored"
+            )
+
     def requests(self, sample: Sample, ask: Mapping[str, JSON], seeds: Seeds) -> Sequence[Request]:
         return [
             Question(
                 RequestKey(self.name, sample.id),
-                format_question(sample.inputs),
+                PROMPTS[str(ask.get("prompt", "janus"))](sample.inputs),
                 sample.images,
                 max_new_tokens=cast(int, ask["max_new_tokens"]),
                 seed=seeds(sample.id, 0),
@@ -119,6 +166,10 @@ class MultipleChoice:
         observations: Mapping[str, Mapping[str, JSON]],
         judge: Mapping[str, JSON],
     ) -> Score:
+        if fault := sample.metadata.get("fault"):
+            return Score(None, reason=str(fault))
+        if sample.target["answer"] is None:
+            return Score(None, reason="the file holds no answer to it")
         options = {letter: str(text) for letter, text in cast(Mapping[str, JSON], sample.inputs["options"]).items()}
         answer = response.text
         assert answer is not None, "a question was answered with a picture"
@@ -130,6 +181,12 @@ class MultipleChoice:
         return Score(float(right), extracted=letter, reason=reason)
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
+        if judge.get("unreadable") == GUESSED:
+            # One stream of guesses serves all questions, so they are drawn over the whole before any slice is taken.
+            return {
+                "overall": lambda scored: proportion(guessed(scored)),
+                **{name: _guessed_on(chosen) for name, chosen in self.slices.items()},
+            }
         metric = AGGREGATES[str(judge["aggregate"])]
         return {"overall": metric, **sliced(metric, self.slices)}
 
@@ -154,6 +211,34 @@ def all_rotations(rows: Sequence[Scored]) -> Score:
     if len({row.sample.metadata["rotation"] for row in rows}) < expected:
         return Score(None, reason=f"{len(rows)} of {expected} rotations were asked")
     return Score(math.prod(cast(float, row.score.value) for row in rows))
+
+
+def guessed(scored: Sequence[Scored]) -> list[Scored]:
+    """Circular scores where lmms-eval's last resort reads what no rule reads: a letter drawn by a seeded generator.
+
+    (``mmbench_evals.py``, ``eval_result`` and ``extract_answer_from_item``, as they go where no judge answers.)
+    Questions are gone through by index; nothing is drawn for one that a readable letter has already failed.
+    """
+    stream = random.Random(2680)
+
+    def fold(rows: Sequence[Scored]) -> Score:
+        whole = all_rotations(rows)
+        if whole.value is None or any(row.score.extracted is not None and not row.score.value for row in rows):
+            return whole
+        for row in sorted(rows, key=_rotation):
+            if row.score.extracted is None and "ABCDE"[stream.randint(0, 4)] != row.sample.target["answer"]:
+                return Score(0.0)
+        return Score(1.0)
+
+    return folded(sorted(scored, key=lambda row: cast(int, row.sample.metadata["index"])), fold)
+
+
+def _guessed_on(chosen: Slice) -> Metric:
+    return lambda scored: proportion([item for item in guessed(scored) if chosen(item.sample)])
+
+
+def _rotation(row: Scored) -> int:
+    return cast(int, row.sample.metadata["rotation"])
 
 
 # A question's rotations go together in the last one's interval too: they are resampled as a group.

@@ -1,0 +1,77 @@
+"""Any model that answers as an instrument, ``model:M[:CHECKPOINT][?k=v&...]``, where questions about pictures are asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, cast
+
+from janus_eval.errors import UserError
+from janus_eval.fingerprint import digest
+from janus_eval.specs import ModelSpec, contenders
+from janus_eval.types import JSON, Failure, Look, Observation, Question, RequestKey, Response
+
+PREFIX = "model:"
+ANSWER_TOKENS = 16
+VERSION = "1"
+_FIRST_WORD = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+
+
+class ModelVQA:
+    """Puts each question to the model as it stands, with the picture.
+
+    An answer that begins with yes or no counts as that word alone, since models say "Yes, there is"; any other is kept
+    in small letters. Raises UserError for a model that does not exist or cannot answer.
+    """
+
+    kind = "visual_qa"
+
+    def __init__(self, name: str, *, device: str = "cpu", dtype: str = "float32") -> None:
+        spec = ModelSpec.parse(name.removeprefix(PREFIX))
+        [self._contender] = contenders([spec], {}, device=device, dtype=dtype)
+        if "answer" not in self._contender.family.capabilities:
+            raise UserError(f"instrument {name!r}: model {spec.name!r} cannot answer questions")
+
+    @cached_property
+    def _model(self) -> Any:
+        return self._contender.load()
+
+    @cached_property
+    def weights(self) -> str:
+        """Of the model that judges."""
+        found: str = self._model.weights
+        return found
+
+    @cached_property
+    def version(self) -> str:
+        settings = self._contender.settings.model_dump(mode="json")
+        knobs: JSON = [settings, self._contender.dtype, ANSWER_TOKENS, _FIRST_WORD.pattern]
+        return f"{VERSION} weights {self.weights[:16]} settings {digest(knobs)}"
+
+    def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
+        """Questions about one picture are asked together, so that it is read once."""
+        asked = [
+            (place, key, Question(RequestKey("visual_qa", str(place)), text, (look.image,), ANSWER_TOKENS))
+            for place, look in enumerate(looks)
+            if look.image is not None
+            for key, text in cast(dict[str, str], look.query["questions"]).items()
+        ]
+        said = self._model.answer([question for _, _, question in asked]) if asked else []
+        answers: list[dict[str, JSON]] = [{} for _ in looks]
+        failures: dict[int, Failure] = {
+            place: Failure("there is no picture to look at") for place, look in enumerate(looks) if look.image is None
+        }
+        for (place, key, _), response in zip(asked, said, strict=True):
+            if isinstance(response, Response) and response.text is not None:
+                answers[place][key] = first_word(response.text)
+            else:
+                reason = response.reason if isinstance(response, Failure) else "the model gave no text"
+                failures.setdefault(place, Failure(f"question {key}: {reason}"))
+        return [failures.get(place) or Observation({"answers": answers[place]}) for place in range(len(looks))]
+
+
+def first_word(text: str) -> str:
+    """``yes`` or ``no`` where an answer begins so, else the answer in small letters without space around it."""
+    found = _FIRST_WORD.match(text)
+    return found[1].lower() if found else text.strip().lower()
