@@ -197,7 +197,10 @@ def _tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _unpickle(path: Path) -> dict[str, torch.Tensor]:
-    """A PyTorch file as a table of tensors; nothing in it is executed."""
+    """A PyTorch file as a table of tensors; nothing in it is executed.
+
+    Training frameworks put the table under ``state_dict``, beside notes on the training, which are not looked at.
+    """
     import torch
 
     with path.open("rb") as file:
@@ -215,6 +218,8 @@ def _unpickle(path: Path) -> dict[str, torch.Tensor]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         size = path.stat().st_size
         raise UserError(f"{path} is truncated or damaged ({reason}; {size:,} bytes): {_AGAIN}") from error
+    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise UserError(f"{path} is no table of tensor names to tensors: expected the weights alone")
     return found

@@ -12,3 +12,10 @@ class UserError(ValueError):
     def __init__(self, message: str, *, code: int = 2) -> None:
         super().__init__(message)
         self.code = code
+
+
+class AbsentError(UserError):
+    """Something that is fetched apart from the package, such as an instrument's weights, is not on this machine.
+
+    ``doctor`` names it without calling the installation faulty.
+    """

@@ -1,6 +1,7 @@
 """Recorded outputs of another implementation, and how far ours are from them.
 
 The gates are fixed, never a table per case: 5e-4 on logits, 1e-4 on other floats, ids exactly equal, bytes within 1.
+A kind of case may have others for some of its tensors, by name and for all its cases.
 """
 
 from __future__ import annotations
@@ -90,21 +91,38 @@ class Recorded:
         """Names that match ``pattern``, in order."""
         return sorted(name for name in self.tensors if re.fullmatch(pattern, name))
 
-    def compare(self, name: str, ours: Tensor, where: Tensor | None = None) -> None:
-        """Record how far ``ours`` is from the expected tensor (``where``: the places that count), if there is one."""
+    def compare(
+        self,
+        name: str,
+        ours: Tensor,
+        where: Tensor | None = None,
+        *,
+        gate: float | None = None,
+        stored: torch.dtype | None = None,
+    ) -> None:
+        """Record how far ``ours`` is from the expected tensor (``where``: the places that count), if there is one.
+
+        ``gate``: this kind's own gate, where the usual one of such a tensor is not meant. ``stored``: a narrower type
+        in which the format keeps this tensor; what rounding to it can have moved is taken off each gap.
+        """
         if name not in self.tensors:
             return
-        expected, label = self[name], f"{self.path.stem}/{name}"
-        gate = gate_of(name, ours)
+        expected = self[name]
+        gate = gate_of(name, ours) if gate is None else gate
         if ours.shape != expected.shape:
-            note = f"shape {list(ours.shape)}, expected {list(expected.shape)}"
-            self.findings.append(Finding(label, float("inf"), gate, note))
+            self.measured(name, float("inf"), gate, note=f"shape {list(ours.shape)}, expected {list(expected.shape)}")
             return
         gaps = (ours.double() - expected.double()).abs()
+        if stored is not None and expected.dtype == stored:
+            gaps = (gaps - expected.double().abs() * (torch.finfo(stored).eps / 2)).clamp(min=0)
         gaps = gaps if where is None else gaps[where]
         largest = float(gaps.max()) if gaps.numel() else 0.0
         note = f"{int((gaps > 0).sum())} of {gaps.numel()} differ" if gate == 0 and largest > 0 else ""
-        self.findings.append(Finding(label, largest, gate, note))
+        self.measured(name, largest, gate, note=note)
+
+    def measured(self, name: str, difference: float, gate: float, *, note: str = "") -> None:
+        """Record a difference from an expected tensor in a measure of its own, such as one less the overlap."""
+        self.findings.append(Finding(f"{self.path.stem}/{name}", difference, gate, note))
 
     def expect_shape(self, name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
         """Raise UserError unless an input has this shape; None stands for any size but 0."""

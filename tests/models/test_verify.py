@@ -197,7 +197,7 @@ def test_folders_that_are_no_case(reference: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no config\.json"):
         findings(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(UserError, match="no configuration of Janus-Pro, JanusFlow, autoencoder"):
+    with pytest.raises(UserError, match="no configuration of Janus-Pro, JanusFlow, Mask2Former, autoencoder"):
         findings(tmp_path)
     shutil.copyfile(reference / "config.json", tmp_path / "config.json")
     with pytest.raises(UserError, match="truncated or damaged"):

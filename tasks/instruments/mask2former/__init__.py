@@ -1,0 +1,1 @@
+"""GenEval's detector: the official mmdet Mask2Former (Swin-S, COCO instances) in transformers' modules."""
