@@ -1,4 +1,4 @@
-"""Any model that answers as an instrument, ``model:M[:CHECKPOINT][?k=v&...]``, where questions about pictures are asked."""
+"""Any model that answers as a visual question answerer: the instrument ``model:M[:CHECKPOINT][?k=v&...]``."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from janus_eval.batching import Batcher
 from janus_eval.errors import UserError
 from janus_eval.fingerprint import digest
+from janus_eval.judges import PREFIX, ModelVQA
 from janus_eval.plan import Entry
 from janus_eval.progress import Advance, Display
 from janus_eval.seams import Instrument, Task
@@ -28,14 +29,29 @@ class Observer(NamedTuple):
 
 @dataclass(frozen=True)
 class Instruments:
-    """Instruments by name, each made once and shared by all tasks and models of a process."""
+    """Instruments by name, each made once and shared by all tasks and models of a process.
 
+    ``device`` and ``dtype`` are those of models that judge (``model:NAME``); other instruments choose their own.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
     made: dict[str, Instrument] = field(default_factory=dict)
 
     def get(self, name: str) -> Instrument:
         if name not in self.made:
-            self.made[name] = offered("instruments", name)
+            if name.startswith(PREFIX):
+                self.made[name] = ModelVQA(name, device=self.device, dtype=self.dtype)
+            else:
+                self.made[name] = offered("instruments", name)
         return self.made[name]
+
+    def ready(self, name: str) -> Instrument:
+        """The same, once it has said that it can look. Raises UserError where what it needs is not on this machine."""
+        instrument = self.get(name)
+        if hasattr(instrument, "prepare"):
+            instrument.prepare()
+        return instrument
 
     def observers(self, protocol: Protocol) -> list[Observer]:
         return [Observer(role, name, self.get(name).version) for role, name in protocol.observe.items()]
@@ -91,7 +107,7 @@ def observe(
             if pending:
                 label = f"{entry.task.name} {observer.role} ({observer.name})"
                 with display.bar(label, len(pending)) as advance:
-                    batcher = _batcher(folder, observer, instruments.get(observer.name), batch_size, display)
+                    batcher = _batcher(folder, observer, instruments.ready(observer.name), batch_size, display)
                     _look(folder, observer, batcher, pending, advance)
 
 

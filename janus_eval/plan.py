@@ -52,8 +52,11 @@ class Entry:
         return f"{self.task.name}/{self.protocol.name}"
 
 
-def choices(specs: Sequence[str]) -> list[Choice]:
-    """``TASK`` (its default protocol, the first) or ``TASK/PROTOCOL``, each once."""
+def choices(specs: Sequence[str], instruments: Mapping[str, str] | None = None) -> list[Choice]:
+    """``TASK`` (its default protocol, the first) or ``TASK/PROTOCOL``, each once.
+
+    ``instruments``: role -> name, in place of the protocols' own. Raises UserError for a role that none of them has.
+    """
     found: dict[str, Choice] = {}
     for spec in specs:
         name, _, wanted = spec.partition("/")
@@ -64,7 +67,25 @@ def choices(specs: Sequence[str]) -> list[Choice]:
             raise UserError(f"task {name!r} has no protocol {wanted!r}{near} (it has {', '.join(known)})")
         choice = Choice(task, task.protocols[wanted or known[0]])
         found.setdefault(str(choice), choice)
-    return list(found.values())
+    return with_instruments(list(found.values()), instruments or {})
+
+
+def with_instruments(chosen: Sequence[Choice], instruments: Mapping[str, str]) -> list[Choice]:
+    """The same, with other instruments in some roles; what is seen differently is another fingerprint."""
+    roles = sorted({role for choice in chosen for role in choice.protocol.observe})
+    for role in instruments:
+        if role not in roles:
+            raise UserError(
+                f"--instrument {role}: no task here has this role{plugins.near(role, roles)} "
+                f"(they have {', '.join(roles) or 'none'})"
+            )
+    return [
+        Choice(
+            task,
+            replace(protocol, observe={role: instruments.get(role, name) for role, name in protocol.observe.items()}),
+        )
+        for task, protocol in chosen
+    ]
 
 
 def load_suite(name: str) -> Suite:
@@ -80,6 +101,8 @@ def entries(chosen: Sequence[Choice], *, seed: int, limit: int | None) -> list[E
         key = task.name, fingerprint.digest(protocol.ask)
         if key not in made:
             samples = [_as_stored(sample) for sample in task.samples(protocol.ask)]
+            if limit is None and hasattr(task, "check_whole"):
+                task.check_whole(samples)
             made[key] = asking(task, protocol, samples if limit is None else limited(samples, limit), seed)
         plan.append(Entry(task, protocol, made[key]))
     return plan

@@ -88,6 +88,10 @@ def run(
             f"model {subject.name!r} can do none of these tasks (it can {', '.join(sorted(subject.capabilities))})"
         )
     parts = [_part(entry, instruments, subject.identity, options.seed) for entry in able]
+    for name in sorted({observer.name for part in parts for observer in part.observers}):
+        # Before the model is asked anything: what an instrument lacks would come out only after all the drawing.
+        if getattr(instruments.ready(name), "weights", None) == subject.model.weights:
+            display.note(f"{subject.name} judges itself: instrument {name} has its weights")
     with opened(path, _header(subject, parts, options, skipped)) as folder:
         _refuse_other(folder, subject.identity, options, parts)
         for task in {part.entry.task.name: None for part in parts}:

@@ -83,7 +83,8 @@ class Instrument(Interface):
     detector           classes: [name]                              size: [h, w]; masks: {class: [run lengths]};
                                                                     boxes: {class: [[x0, y0, x1, y1, score]]}
     colour_classifier  classes: [name]; reads earlier["detector"]   colours: [name]; probabilities: {class: [[p]]},
-                                                                    one row a box of the detector, in its order
+                                                                    one row a box of the detector, in its order;
+                                                                    null for a box that it did not look at
     visual_qa          questions: {id: text}                        answers: {id: text}
     text_reader        (none)                                       regions: [{text, box: [x0, y0, x1, y1], score}]
     answer_judge       question, options: {letter: text}; Look.text letter: "A".."Z" or null
@@ -95,7 +96,11 @@ class Instrument(Interface):
     """Everything that can move its output (weights hash, thresholds): part of the run's fingerprint."""
 
     def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
-        """Look at a batch, in order. A look that fails is a Failure, never a missing row."""
+        """Look at a batch, in order. A look that fails is a Failure, never a missing row.
+
+        An instrument may also have ``prepare()``, which is called before a run's first request and raises UserError
+        where it could not look, as for weights that are not on this machine.
+        """
         ...
 
 
@@ -115,7 +120,11 @@ class Task(Interface):
     """Protocols by their short name; the first is the default."""
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
-        """All rows, in a fixed order. The same ``ask`` gives the same rows."""
+        """All rows, in a fixed order. The same ``ask`` gives the same rows.
+
+        A task may also have ``check_whole(samples)``, which is called where no --limit was given and raises UserError
+        for data that lack a part.
+        """
         ...
 
     def requests(self, sample: Sample, ask: Mapping[str, JSON], seeds: Seeds) -> Sequence[Request]:

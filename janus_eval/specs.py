@@ -127,6 +127,7 @@ SEAMS: Mapping[str, tuple[str, ...]] = {
     "tasks": ("name", "title", "needs", "protocols"),
     "instruments": ("kind", "version", "observe"),
     "suites": ("name", "tasks", "models"),
+    "datasets": ("name", "title", "files", "licence", "source"),
 }
 """What tells an object of a kind from one that was named by mistake (janus_eval.seams)."""
 

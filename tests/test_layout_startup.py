@@ -38,6 +38,7 @@ def loaded_by(code: str) -> set[str]:
         "from janus_eval import plugins; plugins.names('models')",
         "from janus_eval.cli.app import run; assert run(['--help']) == 0",
         "from janus_eval.cli.app import run; assert run(['run', '--help']) == 0",
+        "from janus_eval.cli.app import run; assert run(['fetch', '--help']) == 0",
         "from janus_eval.cli.app import run; assert run(['--version']) == 0",
     ],
 )

@@ -27,6 +27,7 @@ BUILT_IN = {
     "export": ("export:export", "A run's pictures in a benchmark's own layout, for its own script."),
     "ask": ("ask:ask", "Ask a model one question about one image."),
     "draw": ("draw:draw", "Have a model draw one prompt."),
+    "fetch": ("fetch:fetch", "Bring a benchmark's published files onto this machine, checked."),
     "verify": ("verify:verify", "Hold a model or an instrument against recorded reference outputs."),
     "list": ("listing:listing", "What is there: models, tasks, protocols, instruments, suites, ..."),
     "doctor": ("doctor:doctor", "What is installed, what is missing, and how to get it."),

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from janus_eval.cli import options
+
 
 def ask(
     *,
@@ -15,8 +17,8 @@ def ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION")],
     max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="At most that many tokens of answer.")] = 128,
     seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Counts where the model samples.")] = 0,
-    device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda, ...")] = "cpu",
-    dtype: Annotated[str, typer.Option(metavar="D", help="float32, bfloat16 or float16.")] = "float32",
+    device: options.Device = "cpu",
+    dtype: options.Dtype = "float32",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option; may repeat.")] = None,
 ) -> None:
     """Ask a model one question about one image; the answer goes to standard output."""

@@ -65,10 +65,10 @@ def _installed(distribution: str) -> bool:
 def plugin_health() -> Iterator[tuple[str, bool]]:
     """A line for every plugin table that fails, every name that cannot be loaded, every instrument's self-test.
 
-    What lacks only an extra is no trouble: the line says how to get it.
+    What lacks only an extra, or weights that are fetched apart, is no trouble: the line says how to get it.
     """
     from janus_eval import plugins
-    from janus_eval.errors import UserError
+    from janus_eval.errors import AbsentError, UserError
     from janus_eval.specs import SEAMS, offered
 
     for problem in plugins.registry().problems:
@@ -78,9 +78,11 @@ def plugin_health() -> Iterator[tuple[str, bool]]:
         for name, plugin in sorted(table.items()):
             try:
                 thing: Any = offered(kind, name) if kind in SEAMS else plugins.load(kind, name)
+                if kind == "instruments" and hasattr(thing, "prepare"):
+                    thing.prepare()
                 test = getattr(thing, "self_test", None) if kind == "instruments" else None
             except UserError as error:
-                yield str(error), plugin.extra is not None
+                yield str(error), plugin.extra is not None or isinstance(error, AbsentError)
                 continue
             loaded += 1
             if test is not None:

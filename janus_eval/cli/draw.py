@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from janus_eval.cli import options
+
 
 def draw(
     *,
@@ -14,8 +16,8 @@ def draw(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A .png file.")],
     seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Another seed, another picture.")] = 0,
-    device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda, ...")] = "cpu",
-    dtype: Annotated[str, typer.Option(metavar="D", help="float32, bfloat16 or float16.")] = "float32",
+    device: options.Device = "cpu",
+    dtype: options.Dtype = "float32",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option; may repeat.")] = None,
 ) -> None:
     """Have a model draw one prompt into a PNG file."""

@@ -27,6 +27,7 @@ def listing(
         "protocols": _protocols,
         "instruments": _instruments,
         "suites": _suites,
+        "datasets": _datasets,
         "commands": _commands,
         # A list that a plugin offers is a function that gives rows, or tables whose keys are the columns' names.
         **{name: lambda name=name: plugins.load("lists", name)() for name in plugins.names("lists")},  # type: ignore[misc]
@@ -87,6 +88,11 @@ def _suites() -> Iterator[Row]:
             yield name, suite
         else:
             yield name, ", ".join(suite.tasks), f"with {', '.join(suite.models)}"
+
+
+def _datasets() -> Iterator[Row]:
+    for name, dataset in _offered("datasets"):
+        yield (name, dataset) if isinstance(dataset, str) else (name, dataset.title, f"licence: {dataset.licence}")
 
 
 def _commands() -> Iterator[Row]:

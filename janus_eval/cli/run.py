@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from janus_eval.cli import options
+
 
 def run(
     *,
@@ -24,23 +26,22 @@ def run(
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only the first N groups of every category.")] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="All randomness comes from it.")] = 0,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Requests at once; halves when memory runs out.")] = 16,
-    device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
-    dtype: Annotated[str, typer.Option(metavar="D", help="float32, bfloat16 or float16.")] = "float32",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option for every model that has it; may repeat."),
-    ] = None,
+    device: options.Device = "cpu",
+    dtype: options.Dtype = "float32",
+    set_: options.Set = None,
     sweep: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=V1,V2,...", help="A run for every value of an option; may repeat: all combinations."),
     ] = None,
+    instrument: options.Instrument = None,
+    data: options.Data = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask failed requests once more.")] = False,
 ) -> None:
     """Evaluate models on a suite or on tasks; the same command again goes on where it stopped.
 
     With no argument: suite shapes, its models, seed 0. Every model, or cell of a sweep, gets a run folder under --out.
     """
-    from janus_eval import evaluation, plan, suites
+    from janus_eval import datasets, evaluation, plan
     from janus_eval.errors import UserError
     from janus_eval.observe import Instruments
     from janus_eval.plain import one_line
@@ -48,28 +49,37 @@ def run(
     from janus_eval.specs import contenders, parse_options
     from janus_eval.sweeps import cells, parse_sweep
 
-    options = evaluation.checked_options(seed=seed, limit=limit, batch_size=batch_size, retry_failed=retry_failed)
+    checked = evaluation.checked_options(seed=seed, limit=limit, batch_size=batch_size, retry_failed=retry_failed)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; it takes a folder")
-    specs = evaluation.task_specs(task or [], suite)
-    models: Sequence[str] = model or plan.load_suite(suite or suites.DEFAULT).models
-    if not models:
-        raise UserError(f"suite {suite!r} names no models; give --model")
+    datasets.look_first_in(data)
+    specs, models = evaluation.task_specs(task or [], suite), model or _models_of(suite)
     overrides, over = parse_options(set_ or [], "--set"), parse_sweep(sweep or [])
     ready = contenders(cells(models, over, overrides), overrides, device=device, dtype=dtype)
     runs: list[Path] = []
     try:
-        entries = plan.entries(plan.choices(specs), seed=seed, limit=limit)
-        instruments, show = Instruments(), display()
+        chosen = plan.choices(specs, parse_options(instrument or [], "--instrument"))
+        entries = plan.entries(chosen, seed=seed, limit=limit)
+        instruments, show = Instruments(device, dtype), display()
         for place, contender in enumerate(ready, 1):
             if over:
                 show.note(f"{one_line(contender.spec)} ({place} of {len(ready)})")
-            done = evaluation.run_contender(contender, entries, out, options, instruments=instruments, show=show)
+            done = evaluation.run_contender(contender, entries, out, checked, instruments=instruments, show=show)
             runs.append(done.folder)
     except KeyboardInterrupt:
         sys.stderr.write(f"\njanus-eval: interrupted; {out} keeps what was recorded: run the same command to go on\n")
         raise typer.Exit(130) from None
     raise typer.Exit(_report(runs, out))
+
+
+def _models_of(suite: str | None) -> Sequence[str]:
+    from janus_eval import plan, suites
+    from janus_eval.errors import UserError
+
+    models = plan.load_suite(suite or suites.DEFAULT).models
+    if not models:
+        raise UserError(f"suite {suite!r} names no models; give --model")
+    return models
 
 
 def _report(runs: Sequence[Path], out: Path) -> int:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from janus_eval.cli import options
+
 
 def score(
     *,
@@ -14,6 +16,9 @@ def score(
     protocol: Annotated[
         list[str], typer.Option(metavar="[TASK/]P", help="Of one task, or of every task of the run that has it.")
     ],
+    instrument: options.Instrument = None,
+    device: options.Device = "cpu",
+    dtype: options.Dtype = "float32",
     batch_size: Annotated[int, typer.Option(metavar="N", help="Looks an instrument takes at once.")] = 16,
 ) -> None:
     """Judge a run again under another protocol, from its stored responses and observations, without its model.
@@ -25,7 +30,7 @@ def score(
     from janus_eval.observe import Instruments
     from janus_eval.progress import display
     from janus_eval.runner import rescore
-    from janus_eval.specs import offered
+    from janus_eval.specs import offered, parse_options
     from janus_eval.store import read_json
     from janus_eval.tables import in_words
 
@@ -44,8 +49,9 @@ def score(
             near = plugins.near(name, known)
             raise UserError(f"no task of {run} has a protocol {name!r}{near} (they have {', '.join(known)})")
         specs += found
-    options = evaluation.checked_options(seed=0, limit=None, batch_size=batch_size, retry_failed=False)
-    rescore(run, plan.choices(specs), instruments=Instruments(), options=options, display=display())
+    checked = evaluation.checked_options(seed=0, limit=None, batch_size=batch_size, retry_failed=False)
+    chosen = plan.choices(specs, parse_options(instrument or [], "--instrument"))
+    rescore(run, chosen, instruments=Instruments(device, dtype), options=checked, display=display())
     results = read_json(run / "results.json")["tasks"]
     for spec in specs:
         task, _, short = spec.partition("/")

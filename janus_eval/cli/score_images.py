@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from janus_eval.cli import options
+
 
 def score_images(
     *,
@@ -23,22 +25,29 @@ def score_images(
     partial: Annotated[
         bool, typer.Option("--partial", help="Score what is there; what is missing counts as failed.")
     ] = False,
+    instrument: options.Instrument = None,
+    device: options.Device = "cpu",
+    dtype: options.Dtype = "float32",
+    data: options.Data = None,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Looks an instrument takes at once.")] = 16,
 ) -> None:
     """Score pictures that were drawn elsewhere. Exit 3, before any instrument is looked for, if the folder has faults.
 
     Every fault is listed. The run folder is like any other: it can be reported and judged again.
     """
-    from janus_eval import evaluation, folders, plan
+    from janus_eval import datasets, evaluation, folders, plan
     from janus_eval.disk import safe_name
     from janus_eval.observe import Instruments
     from janus_eval.plain import one_line
     from janus_eval.progress import display
     from janus_eval.runner import run
+    from janus_eval.specs import parse_options
     from janus_eval.tables import print_table
 
-    options = evaluation.checked_options(seed=0, limit=None, batch_size=batch_size, retry_failed=False)
-    [choice] = [folders.with_images(choice, images) for choice in plan.choices([task])]
+    datasets.look_first_in(data)
+    checked = evaluation.checked_options(seed=0, limit=None, batch_size=batch_size, retry_failed=False)
+    swapped = parse_options(instrument or [], "--instrument")
+    [choice] = [folders.with_images(choice, images) for choice in plan.choices([task], swapped)]
     layout = folders.layout_of(choice.task).name
     contents = folders.read_folder(folder, choice)
     for fault in contents.faults:
@@ -51,8 +60,8 @@ def score_images(
         )
         raise typer.Exit(3)
     subject = folders.subject_of(name or folder.resolve().name, contents)
-    entries = plan.entries([choice], seed=options.seed, limit=None)
+    entries = plan.entries([choice], seed=checked.seed, limit=None)
     path = out / safe_name(subject.name)
-    run(subject, entries, path, options, instruments=Instruments(), display=display())
+    run(subject, entries, path, checked, instruments=Instruments(device, dtype), display=display())
     print_table([path])
     typer.echo(str(path))

@@ -70,3 +70,21 @@ def test_a_role_that_no_task_has_is_told() -> None:
         UserError, match=r"--instrument visual-qa: no task here has this role; did you mean 'visual_qa'"
     ):
         plan.choices(["shapes-dpg"], {"visual-qa": "model:oracle"})
+
+
+def test_the_command_line_swaps_instruments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from janus_eval.cli.app import run as command
+    from janus_eval.store import read_json
+
+    out = ["--out", str(tmp_path)]
+    arguments = ["run", "--task", "shapes-dpg", "--model", "blank", "--limit", "1", *out]
+    assert command([*arguments, "--instrument", "visual_qa=model:oracle"]) == 0
+    header = read_json(tmp_path / "blank" / "run.json")
+    assert header["tasks"]["shapes-dpg"]["fixed"]["observe"] == {"visual_qa": "model:oracle"}
+    capsys.readouterr()
+    assert command(arguments) == 2, "another instrument is another ground"
+    assert "observe differ" in capsys.readouterr().err
+    assert command([*arguments, "--instrument", "visual_qa"]) == 2
+    assert "--instrument: 'visual_qa' is no option; expected KEY=VALUE" in capsys.readouterr().err
+    rescored = ["score", str(tmp_path / "blank"), "--protocol", "official", "--instrument", "visual_qa=shapes-vqa"]
+    assert command(rescored) == 0

@@ -1,0 +1,20 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Instrument = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ROLE=NAME", help="Another instrument in a role, as visual_qa=model:M; may repeat."),
+]
+Device = Annotated[str, typer.Option(metavar="D", help="cpu, cuda, cuda:1, mps, ...")]
+Dtype = Annotated[str, typer.Option(metavar="D", help="float32, bfloat16 or float16.")]
+Data = Annotated[Path | None, typer.Option(metavar="DIR", help="Data sets are looked for here first.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="An option for every model that has it; may repeat."),
+]
