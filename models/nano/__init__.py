@@ -11,8 +11,8 @@ from janus_eval.models.parts.settings import AnswerTokens
 class NanoJanusProSettings(JanusProSettings):
     """What the nano checkpoint draws best with, chosen on other samples than the tasks' own (docs/nano.md)."""
 
-    guidance: Guidance = 1.5
-    temperature: Temperature = 0.7
+    guidance: Guidance = 1.75
+    temperature: Temperature = 0.5
     max_answer_tokens: AnswerTokens = 64
 
 

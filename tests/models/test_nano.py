@@ -31,11 +31,11 @@ from janus_eval.types import Drawing, Failure, RequestKey, Response
 
 FOLDER = Path(nano.__file__).parent / "janus_pro"
 FLOORS = {
-    ("shapes-geneval", "single_object"): 0.55,
-    ("shapes-geneval", "overall"): 0.25,
-    ("shapes-mmbench", "overall"): 0.35,
-    ("shapes-dpg", "overall"): 25.0,
-    ("shapes-ocr-read", "digits_height_40"): 0.3,
+    ("shapes-geneval", "single_object"): 0.75,
+    ("shapes-geneval", "overall"): 0.45,
+    ("shapes-mmbench", "overall"): 0.45,
+    ("shapes-dpg", "overall"): 38.0,
+    ("shapes-ocr-read", "digits_height_40"): 0.7,
 }
 
 
