@@ -53,7 +53,7 @@ def questions(count: int, tokens: int) -> list[Question]:
 
 def whole_prompts(pair: Pair, asked: Sequence[Question]) -> Whole:
     ours = pair.ours
-    prompts = [ours.processor.turn_ids(question.text, images=1, roles=ours.roles) for question in asked]
+    prompts = [ours.processor.turn_ids(question.text, images=1, roles=ours.answerer.roles) for question in asked]
     return Whole(prompts, ours.processor.pixels([asked[0].images[0].load()]))
 
 

@@ -92,8 +92,11 @@ class Instrument(Interface):
     """
 
     kind: str
-    version: str
-    """Everything that can move its output (weights hash, thresholds): part of the run's fingerprint."""
+
+    @property
+    def version(self) -> str:
+        """Everything that can move its output (weights hash, thresholds): part of the run's fingerprint."""
+        ...
 
     def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
         """Look at a batch, in order. A look that fails is a Failure, never a missing row.

@@ -162,7 +162,7 @@ def test_micro_batches_leave_the_gradients_of_the_whole_batch(tmp_path: Path) ->
         select_trainable(trainer.model, ["all"])
         losses.append(trainer.losses(recipe.stages[1], 3))
         gradients.append(torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]))
-    assert torch.allclose(gradients[0], gradients[1], atol=1e-5)
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-4)
     assert losses[0].keys() >= {"generation", "alignment"}
     assert all(losses[1][name] == pytest.approx(value, abs=1e-5) for name, value in losses[0].items())
 
