@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
 from janus_eval import plugins
+from janus_eval.disk import user_folder
 from janus_eval.errors import UserError
 
 VARIABLE = "JANUS_EVAL_DATA"
@@ -70,13 +70,7 @@ class Dataset:
 
 def root() -> Path:
     """The data folder: what JANUS_EVAL_DATA says, else ``janus-eval/data`` in the user's cache folder."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser()
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "janus-eval" / "data"
+    return user_folder(VARIABLE, "data")
 
 
 def look_first_in(folder: Path | None) -> None:

@@ -8,12 +8,24 @@ import fcntl
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from janus_eval.errors import UserError
 
 _PLAIN = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,79}")
+
+
+def user_folder(variable: str, kind: str) -> Path:
+    """The folder that an environment variable names, else ``janus-eval/KIND`` in the user's cache folder."""
+    if named := os.environ.get(variable):
+        return Path(named).expanduser()
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "janus-eval" / kind
 
 
 def safe_name(name: str) -> str:

@@ -63,16 +63,16 @@ def evaluate(
     ``tasks``: ``TASK`` or ``TASK/PROTOCOL``, else those of ``suite``. ``settings`` override the model's own; a model
     object has its own already. Raises UserError for anything that is the caller's to mend.
     """
+    if isinstance(model, str):
+        [one] = sweep(
+            model, {}, tasks, suite=suite, out=out, limit=limit, seed=seed, batch_size=batch_size, device=device,
+            dtype=dtype, settings=settings, retry_failed=retry_failed, progress=progress,
+        )  # fmt: skip
+        return one
     options = checked_options(seed=seed, limit=limit, batch_size=batch_size, retry_failed=retry_failed)
     specs = task_specs(tasks, suite)
     out = DEFAULT_OUT if out is None else Path(out)
     show = display() if progress else Silent()
-    if isinstance(model, str):
-        spec = ModelSpec.parse(model)
-        spec = replace(spec, options={**(settings or {}), **spec.options})
-        [contender] = contenders([spec], {}, device=device, dtype=dtype)
-        entries = plan.entries(plan.choices(specs), seed=seed, limit=limit)
-        return run_contender(contender, entries, out, options, instruments=Instruments(), show=show)
     if settings:
         raise UserError("settings belong to a model given by name; a model object has its own")
     entries = plan.entries(plan.choices(specs), seed=seed, limit=limit)

@@ -50,8 +50,8 @@ def _fault(row: Any) -> str:
         return "an object with prompt, tag and include is expected"
     if row.get("tag") not in TAGS:
         return f"tag {row.get('tag')!r} is none of {', '.join(TAGS)}"
-    faults = (f"{kind} {_clause_fault(row.get(kind, []))}" for kind in CLAUSES if _clause_fault(row.get(kind, [])))
-    return next(faults, "")
+    faults = ((kind, _clause_fault(row.get(kind, []))) for kind in CLAUSES)
+    return next((f"{kind} {fault}" for kind, fault in faults if fault), "")
 
 
 def _clause_fault(clauses: Any) -> str:

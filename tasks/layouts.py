@@ -42,13 +42,13 @@ class GenEvalLayout:
         return contents
 
     def write(self, folder: Path, samples: Sequence[Sample], pictures: Mapping[tuple[str, int], Picture]) -> None:
+        own = _by_sample(pictures)
         for number, sample in enumerate(samples):
             place = folder / f"{number:05d}"
             (place / "samples").mkdir(parents=True, exist_ok=True)
             (place / "metadata.jsonl").write_text(json.dumps(metadata_of(sample)) + "\n", encoding="utf-8")
-            for (name, index), picture in pictures.items():
-                if name == sample.id:
-                    (place / "samples" / f"{index:05d}.png").write_bytes(picture.data)
+            for index, picture in own.get(sample.id, {}).items():
+                (place / "samples" / f"{index:05d}.png").write_bytes(picture.data)
 
     @staticmethod
     def _sample(place: Path, waiting: Sequence[Sample], faults: list[str]) -> Sample | None:
@@ -88,8 +88,7 @@ class GenEvalLayout:
             picture = _opened(file, f"{where}/{file.name}", contents.faults)
             if picture is not None:
                 contents.pictures[sample.id, index] = picture
-        held = {index for name, index in contents.pictures if name == sample.id}
-        missing = [index for index in range(images) if index not in held]
+        missing = [index for index in range(images) if (sample.id, index) not in contents.pictures]
         if missing:
             contents.faults.append(f"{where}: no usable picture {', '.join(map(str, missing))}, {images} are expected")
 
@@ -127,17 +126,16 @@ class DPGLayout:
     def write(self, folder: Path, samples: Sequence[Sample], pictures: Mapping[tuple[str, int], Picture]) -> None:
         """Prompts of which a picture is missing are left out: a grid with a hole would be scored as if it had none."""
         folder.mkdir(parents=True, exist_ok=True)
-        for sample in samples:
-            own = {index: picture for (name, index), picture in pictures.items() if name == sample.id}
+        for name, own in _by_sample(pictures).items():
             side = math.isqrt(len(own))
-            if not own or side * side != len(own) or sorted(own) != list(range(len(own))):
+            if side * side != len(own) or sorted(own) != list(range(len(own))):
                 continue
             tiles = [own[index].load() for index in range(len(own))]
             width, height = tiles[0].size
             grid = Image.new("RGB", (side * width, side * height))
             for index, tile in enumerate(tiles):
                 grid.paste(tile, (index % side * width, index // side * height))
-            grid.save(folder / f"{sample.id}.png")
+            grid.save(folder / f"{name}.png")
 
     @staticmethod
     def _cut(item: str, name: str, grid: Picture, side: int, usual: tuple[int, int], contents: Contents) -> None:
@@ -159,6 +157,13 @@ class DPGLayout:
         for index in range(side * side):
             left, top = index % side * tile[0], index // side * tile[1]
             contents.pictures[item, index] = Picture.from_pil(image.crop((left, top, left + tile[0], top + tile[1])))
+
+
+def _by_sample(pictures: Mapping[tuple[str, int], Picture]) -> dict[str, dict[int, Picture]]:
+    found: dict[str, dict[int, Picture]] = {}
+    for (name, index), picture in pictures.items():
+        found.setdefault(name, {})[index] = picture
+    return found
 
 
 def metadata_of(sample: Sample) -> dict[str, object]:

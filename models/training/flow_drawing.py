@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from janus_eval.errors import UserError
+from janus_eval.models.janus_flow.config import JanusFlowConfig
 from janus_eval.models.janus_flow.loading import latent_side
 from janus_eval.models.janus_flow.model import JanusFlow, Noised
 from janus_eval.models.janus_flow.vae import VAE
@@ -42,7 +44,9 @@ from janus_eval.models.training.vae_stage import IMAGES_MEASURED, measured_scale
 class AlignedFlow(JanusFlow):
     """A JanusFlow in training: with the projector that alignment needs and a checkpoint has not."""
 
-    align: Align
+    def __init__(self, config: JanusFlowConfig) -> None:
+        super().__init__(config)
+        self.align = Align(config.language.hidden_size, config.vision.width)
 
 
 class Align(nn.Module):
@@ -198,11 +202,12 @@ def draw_times(count: int, options: Flow, shape: tuple[int, int, int], rng: torc
     return times, torch.randn((count, *shape), generator=rng)
 
 
-class Arranged:
+class Arranged(NamedTuple):
     """Rows of a prompt, a time and a picture's tokens: ``x`` ``[B, T, E]``, ``positions`` and ``drawn`` ``[B, T]``."""
 
-    def __init__(self, x: Tensor, positions: Tensor, drawn: Tensor) -> None:
-        self.x, self.positions, self.drawn = x, positions, drawn
+    x: Tensor
+    positions: Tensor
+    drawn: Tensor
 
 
 def arrange(

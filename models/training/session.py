@@ -21,7 +21,7 @@ from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.parts.processor import ImageProcessor, Processor
 from janus_eval.models.training.code_drawing import CodeDrawing
 from janus_eval.models.training.drawing import Drawing, init_weights
-from janus_eval.models.training.flow_drawing import Align, AlignedFlow, FlowDrawing
+from janus_eval.models.training.flow_drawing import AlignedFlow, FlowDrawing
 from janus_eval.models.training.recipe import Recipe
 from janus_eval.models.training.sources import Source, open_sources
 from janus_eval.models.training.tokenizer import build_tokenizer, save_tokenizer
@@ -82,7 +82,6 @@ def _flow(recipe: Recipe, source: Source, device: torch.device) -> tuple[Drawing
         plain: JanusFlow = load_flow(checkpoint, device=str(device)).model
         processor = Processor.load(checkpoint, plain.config.vision, plain.config.language.vocab_size)
         model = AlignedFlow(plain.config)
-        model.align = Align(plain.config.language.hidden_size, plain.config.vision.width)
         init_weights(model, recipe.seed)
         model.load_state_dict(plain.state_dict(), strict=False)
         vae = load_vae(recipe.vae or vae_source(None, checkpoint), device=device, dtype=torch.float32)
@@ -107,7 +106,6 @@ def _fresh_flow(recipe: Recipe) -> tuple[AlignedFlow, Processor]:
     language = {**recipe.model["language_config"], "vocab_size": tokenizer.get_vocab_size()}
     config = read_flow_config({**recipe.model, "language_config": language})
     model = AlignedFlow(config)
-    model.align = Align(config.language.hidden_size, config.vision.width)
     init_weights(model, recipe.seed)
     if parts is not None:
         if (parts.config.language, parts.config.vision) != (config.language, config.vision):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import sys
 from pathlib import Path
 
+from janus_eval.disk import user_folder
 from janus_eval.errors import AbsentError, UserError
 
 VARIABLE = "JANUS_EVAL_WEIGHTS"
@@ -20,13 +19,7 @@ DIGITS = 8
 
 def folder() -> Path:
     """What JANUS_EVAL_WEIGHTS says, else ``janus-eval/weights`` in the user's cache folder."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser()
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "janus-eval" / "weights"
+    return user_folder(VARIABLE, "weights")
 
 
 def published(url: str, what: str) -> Path:
