@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from janus_eval.errors import UserError
+from janus_eval.errors import AbsentError, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +119,7 @@ def _fetch(source: str, patterns: tuple[str, ...]) -> Path:
         return Path(found)
     except Exception as error:  # the hub's client has had three network libraries, each with errors of its own
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(
+        raise AbsentError(
             f"no folder {source}, and the Hugging Face hub did not deliver it ({reason}); "
             "check the name and the network, or give the folder of a copy"
         ) from error

@@ -100,6 +100,20 @@ def find(dataset: Dataset, name: str) -> Path:
     return path
 
 
+def own_folder(name: str, what: str) -> Path:
+    """A folder with the user's own files: ``NAME`` in --data, else in the data folder. No checksum is asked of it.
+
+    ``what`` the files are, for the line that a UserError has where there is no such folder.
+    """
+    parents = [parent for parent in (_first.get(), root()) if parent is not None]
+    found = next((parent / name for parent in parents if (parent / name).is_dir()), None)
+    if found is None:
+        raise UserError(
+            f"there is no folder {name!r} with {what}: make {root() / name}, or --data DIR, where DIR holds {name!r}"
+        )
+    return found
+
+
 def unlike(path: Path, file: File) -> str:
     """How what lies there differs from what was published; "" if it doesn't. Raises UserError if it can't be read."""
     kind, _, expected = file.checksum.partition(":")

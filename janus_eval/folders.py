@@ -1,4 +1,4 @@
-"""Pictures that were drawn elsewhere, as a model that has them ready; and a run's pictures for others to score."""
+"""Pictures that were drawn elsewhere, as a model that has them ready."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from janus_eval import fingerprint, plan, plugins
-from janus_eval.disk import writing
+from janus_eval import plugins
 from janus_eval.errors import UserError
 from janus_eval.pictures import Picture
-from janus_eval.plan import Choice, asking
+from janus_eval.plan import Choice
 from janus_eval.runner import Subject
 from janus_eval.seams import Contents, Layout
 from janus_eval.specs import offered
-from janus_eval.store import opened
 from janus_eval.types import Drawing, Failure, Response
 
 
@@ -67,33 +65,3 @@ def subject_of(name: str, contents: Contents) -> Subject:
     digests = sorted([*key, picture.digest] for key, picture in contents.pictures.items())
     identity = hashlib.sha256(json.dumps(digests).encode()).hexdigest()
     return Subject(name, Drawn(contents.pictures, identity), frozenset({"draw"}), {})
-
-
-def export_pictures(run: Path, choice: Choice, folder: Path) -> tuple[int, int]:
-    """Write a run's pictures of one task in its official layout; returns how many were written and how many lack."""
-    layout = layout_of(choice.task)
-    with opened(run) as opened_run:
-        samples = opened_run.read_samples(choice.task.name, fingerprint.digest(choice.protocol.ask))
-        requests = asking(choice.task, choice.protocol, samples, opened_run.header["seed"]).requests
-        asked = [request for row in requests for request in row]
-        pictures: dict[tuple[str, int], Picture] = {}
-        for request in asked:
-            response = opened_run.response(request)
-            if isinstance(response, Response) and response.image is not None:
-                pictures[request.key.sample, int(request.key[2])] = response.image
-        with writing(folder):
-            layout.write(folder, samples, pictures)
-    return len(pictures), len(asked) - len(pictures)
-
-
-def choices_of(run: Path, header: Mapping[str, Any], layout: str) -> list[Choice]:
-    """The run's tasks whose pictures have this layout, each under the first protocol that it was run with."""
-    found = []
-    for task, protocols in header["tasks"].items():
-        choice = plan.choices([f"{task}/{next(iter(protocols))}"])[0]
-        if getattr(getattr(choice.task, "layout", None), "name", None) == layout:
-            asked = next(iter(protocols.values()))["ask"]  # what the run was asked, whatever a protocol asks by now
-            found.append(Choice(choice.task, replace(choice.protocol, ask=asked)))
-    if not found:
-        raise UserError(f"{run} has no task whose pictures have the layout {layout!r}")
-    return found

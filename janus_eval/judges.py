@@ -1,4 +1,4 @@
-"""Any model that answers as a visual question answerer: the instrument ``model:M[:CHECKPOINT][?k=v&...]``."""
+"""Instruments by name; ``model:M[:CHECKPOINT][?k=v&...]`` is any model that answers, as a visual question answerer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,31 @@ from typing import Any, cast
 
 from janus_eval.errors import UserError
 from janus_eval.fingerprint import digest
-from janus_eval.specs import ModelSpec, contenders
+from janus_eval.pictures import Picture
+from janus_eval.seams import Instrument
+from janus_eval.specs import ModelSpec, contenders, offered
 from janus_eval.types import JSON, Failure, Look, Observation, Question, RequestKey, Response
 
 PREFIX = "model:"
 ANSWER_TOKENS = 16
 VERSION = "1"
 _FIRST_WORD = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+
+
+def instrument_of(name: str, *, device: str, dtype: str) -> Instrument:
+    """What ``NAME``, ``NAME:TEXT`` (an instrument that is configured by a text) or ``model:...`` stands for.
+
+    ``device`` and ``dtype`` are those of a model. Raises UserError for an unknown name or a text that means nothing.
+    """
+    if name.startswith(PREFIX):
+        return ModelVQA(name, device=device, dtype=dtype)
+    front, colon, text = name.partition(":")
+    found = offered("instruments", front)
+    if not colon:
+        return cast(Instrument, found)
+    if not hasattr(found, "configured"):
+        raise UserError(f"instrument {front!r} stands alone, got {name!r}")
+    return cast(Instrument, found.configured(text))
 
 
 class ModelVQA:
@@ -48,6 +66,18 @@ class ModelVQA:
         settings = self._contender.settings.model_dump(mode="json")
         knobs: JSON = [settings, self._contender.dtype, ANSWER_TOKENS, _FIRST_WORD.pattern]
         return f"{VERSION} weights {self.weights[:16]} settings {digest(knobs)}"
+
+    def self_test(self) -> str:
+        """It must say something of a drawn picture; whether that is right is the model's own affair."""
+        from PIL import Image, ImageDraw
+
+        drawn = Image.new("RGB", (64, 64), (235, 235, 235))
+        ImageDraw.Draw(drawn).ellipse((16, 16, 47, 47), fill=(220, 25, 30))
+        questions = {"1": "Is there a red circle?"}
+        (found,) = self.observe([Look({"questions": questions}, image=Picture.from_pil(drawn))])
+        if isinstance(found, Failure):
+            raise UserError(f"asked about a drawn picture: {found.reason}")
+        return "an answer about a drawn picture"
 
     def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
         """Questions about one picture are asked together, so that it is read once."""

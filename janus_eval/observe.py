@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from janus_eval.batching import Batcher
+from janus_eval.batching import Batcher, reason
 from janus_eval.errors import UserError
 from janus_eval.fingerprint import digest
-from janus_eval.judges import PREFIX, ModelVQA
+from janus_eval.judges import instrument_of
+from janus_eval.plain import one_line
 from janus_eval.plan import Entry
 from janus_eval.progress import Advance, Display
-from janus_eval.seams import Instrument, Task
-from janus_eval.specs import offered
+from janus_eval.seams import Answered, Instrument, Task
 from janus_eval.store import Outlook, RunFolder
 from janus_eval.types import JSON, Failure, Look, Observation, Protocol, Request, Response, Sample
 
@@ -37,24 +37,44 @@ class Instruments:
     device: str = "cpu"
     dtype: str = "float32"
     made: dict[str, Instrument] = field(default_factory=dict)
+    passed: dict[str, str] = field(default_factory=dict)
+    """What the self-test of each that is ready compared, in words; empty for one that has none."""
 
     def get(self, name: str) -> Instrument:
         if name not in self.made:
-            if name.startswith(PREFIX):
-                self.made[name] = ModelVQA(name, device=self.device, dtype=self.dtype)
-            else:
-                self.made[name] = offered("instruments", name)
+            self.made[name] = instrument_of(name, device=self.device, dtype=self.dtype)
         return self.made[name]
 
     def ready(self, name: str) -> Instrument:
-        """The same, once it has said that it can look. Raises UserError where what it needs is not on this machine."""
+        """The same, once it has what it needs and has passed its self-test, which happens once.
+
+        Raises UserError where what it needs is not on this machine, or it sees other things than it should.
+        """
         instrument = self.get(name)
-        if hasattr(instrument, "prepare"):
-            instrument.prepare()
+        if name not in self.passed:
+            if hasattr(instrument, "prepare"):
+                instrument.prepare()
+            self.passed[name] = _self_tested(name, instrument)
         return instrument
 
     def observers(self, protocol: Protocol) -> list[Observer]:
+        """Raises UserError for an instrument of another kind than its role."""
+        for role, name in protocol.observe.items():
+            if self.get(name).kind != role:
+                raise UserError(f"instrument {name!r} is no {role}: it is a {self.get(name).kind}")
         return [Observer(role, name, self.get(name).version) for role, name in protocol.observe.items()]
+
+
+def _self_tested(name: str, instrument: Any) -> str:
+    """What ``self_test()`` says that it compared. Raises UserError where it fails: no number of that instrument's would
+    mean anything on this machine."""
+    if not hasattr(instrument, "self_test"):
+        return ""
+    try:
+        return str(instrument.self_test())
+    except Exception as error:  # an instrument is anyone's code
+        said = one_line(error) if isinstance(error, UserError) else reason(error)
+        raise UserError(f"instrument {name!r} fails its self-test: {said}") from error
 
 
 class Sight(NamedTuple):
@@ -67,7 +87,27 @@ class Sight(NamedTuple):
     request: Request
 
 
-def sights(task: Task, observers: Sequence[Observer], sample: Sample, request: Request) -> Iterator[Sight]:
+Chosen: TypeAlias = Mapping[str, Collection[tuple[str, int]] | None]
+"""By role, the (sample id, index) of the responses to look at; all of them for None and for a role that is missing."""
+
+
+def chosen_looks(folder: RunFolder, entry: Entry) -> Chosen:
+    """What a task chooses by what the responses say (``to_look_at`` in ``janus_eval.seams``)."""
+    choose = getattr(entry.task, "to_look_at", None)
+    if choose is None or not entry.protocol.observe:
+        return {}
+    answered = [
+        Answered(sample, request.key.index, response)
+        for sample, requests in zip(entry.asking.samples, entry.asking.requests, strict=True)
+        for request in requests
+        if isinstance(response := folder.response(request), Response)
+    ]
+    return {role: choose(role, answered, entry.protocol.judge) for role in entry.protocol.observe}
+
+
+def sights(
+    task: Task, observers: Sequence[Observer], sample: Sample, request: Request, chosen: Chosen
+) -> Iterator[Sight]:
     """The looks at one response, in the order of the roles.
 
     A look is known by the instrument, its version, the query and the looks before it, which it may read; so protocols
@@ -76,12 +116,37 @@ def sights(task: Task, observers: Sequence[Observer], sample: Sample, request: R
     earlier: dict[str, Outlook] = {}
     for observer in observers:
         query = task.query(observer.role, sample, request.key.index)
-        if query is None:
+        wanted = chosen.get(observer.role)
+        if query is None or (wanted is not None and (sample.id, request.key.index) not in wanted):
             continue
         look = digest([observer.name, observer.version, query, [outlook.look for outlook in earlier.values()]])
         outlook = Outlook(request.key, request.id, observer.role, look)
         yield Sight(observer, outlook, query, dict(earlier), request)
         earlier[observer.role] = outlook
+
+
+def wanted_instruments(
+    folder: RunFolder, entries: Sequence[Entry], instruments: Instruments, *, retry_failed: bool
+) -> set[str]:
+    """Names of the instruments that have still to look at something, be it a response that is still to come."""
+    names: set[str] = set()
+    for entry in entries:
+        observers, chosen = instruments.observers(entry.protocol), chosen_looks(folder, entry)
+        for sample, requests in zip(entry.asking.samples, entry.asking.requests, strict=True):
+            for request in requests:
+                if not folder.succeeded(request) and folder.recorded(request, failures=not retry_failed):
+                    continue  # it failed, and is not asked again
+                coming: set[Outlook] = set()
+                # Of a response that is still to come, nobody knows yet whether it will be chosen.
+                known = chosen if folder.succeeded(request) else {}
+                for sight in sights(entry.task, observers, sample, request, known):
+                    seen_first = sight.earlier.values()
+                    if not folder.looked(sight.outlook, failures=not retry_failed) and all(
+                        outlook in coming or folder.looked(outlook, failures=False) for outlook in seen_first
+                    ):
+                        coming.add(sight.outlook)
+                        names.add(sight.observer.name)
+    return names
 
 
 def observe(
@@ -112,10 +177,11 @@ def observe(
 
 
 def _all_sights(folder: RunFolder, entry: Entry, observers: Sequence[Observer]) -> Iterator[Sight]:
+    chosen = chosen_looks(folder, entry)
     for sample, requests in zip(entry.asking.samples, entry.asking.requests, strict=True):
         for request in requests:
             if folder.succeeded(request):
-                yield from sights(entry.task, observers, sample, request)
+                yield from sights(entry.task, observers, sample, request, chosen)
 
 
 def _wanted(folder: RunFolder, sight: Sight, retry_failed: bool) -> bool:

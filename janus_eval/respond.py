@@ -2,17 +2,72 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from janus_eval.batching import Batcher
 from janus_eval.errors import UserError
-from janus_eval.pictures import PictureError
+from janus_eval.pictures import Picture, PictureError
 from janus_eval.plan import Entry
 from janus_eval.progress import Advance, Display
 from janus_eval.store import RunFolder, as_png
-from janus_eval.types import Drawing, Failure, Question, Request, Response
+from janus_eval.types import (
+    Capability,
+    Drawing,
+    Failure,
+    Question,
+    Ranking,
+    Reconstruction,
+    Request,
+    Response,
+)
+
+
+def _answer(model: Any, requests: Sequence[Any]) -> Sequence[Any]:
+    answers: Sequence[Any] = model.answer(requests)
+    return answers
+
+
+def _draw(model: Any, requests: Sequence[Any]) -> Sequence[Any]:
+    drawn: Sequence[Any] = model.draw(requests)
+    return drawn
+
+
+def _rank(model: Any, requests: Sequence[Ranking]) -> Sequence[Any]:
+    questions = [Question(request.key, request.text, request.images) for request in requests]
+    found = model.score(questions, [request.continuations for request in requests])
+    return [row if isinstance(row, Failure) else Response(likelihoods=tuple(row)) for row in found]
+
+
+def _reconstruct(model: Any, requests: Sequence[Reconstruction]) -> Sequence[Any]:
+    found = model.reconstruct([request.image for request in requests])
+    return [Response(image=picture) if isinstance(picture, Picture) else picture for picture in found]
+
+
+class Way(NamedTuple):
+    """How requests of a kind reach the model."""
+
+    capability: Capability
+    words: str
+    """What a reader calls such requests."""
+    call: Callable[[Any, Sequence[Any]], Sequence[Any]]
+    gives: str
+    """What a response to one of them holds."""
+
+
+WAYS: Mapping[type, Way] = {
+    Question: Way("answer", "questions", _answer, "text"),
+    Drawing: Way("draw", "drawings", _draw, "image"),
+    Ranking: Way("score", "rankings", _rank, "likelihoods"),
+    Reconstruction: Way("reconstruct", "reconstructions", _reconstruct, "image"),
+}
+
+
+def needs(entry: Entry) -> frozenset[Capability]:
+    """What a model must be able to do for an entry's requests, which is the protocol's doing as well as the task's."""
+    return frozenset(WAYS[type(request)].capability for row in entry.asking.requests for request in row)
 
 
 def respond(
@@ -26,10 +81,7 @@ def respond(
     display: Display,
 ) -> None:
     """Record a response or a failure for every request of the entries. What is recorded is not asked again."""
-    batchers = {
-        "questions": batcher_of(name, model, "answer", batch_size, display),
-        "drawings": batcher_of(name, model, "draw", batch_size, display),
-    }
+    batchers = {kind: batcher_of(name, model, way, batch_size, display) for kind, way in WAYS.items()}
     asked: set[Hashable] = set()
     for entry in entries:
         pending = []
@@ -38,17 +90,17 @@ def respond(
             if identity not in asked and not folder.recorded(request, failures=not retry_failed):
                 pending.append(request)
             asked.add(identity)
-        for kind, words in ((Question, "questions"), (Drawing, "drawings")):
+        for kind, way in WAYS.items():
             requests = [request for request in pending if isinstance(request, kind)]
             if requests:
-                with display.bar(f"{name} {entry.task.name} {words}", len(requests)) as advance:
-                    _ask(folder, requests, batchers[words], advance)
+                with display.bar(f"{name} {entry.task.name} {way.words}", len(requests)) as advance:
+                    _ask(folder, requests, batchers[kind], advance)
 
 
 def _ask(folder: RunFolder, requests: Sequence[Request], batcher: Batcher[Request, Response], advance: Advance) -> None:
     task = requests[0].key.task
     start = time.perf_counter()
-    for batch in batcher.run(requests, _together):
+    for batch in batcher.run(requests, together):
         seconds = round(time.perf_counter() - start, 4)
         outcomes = [(request, checked(request, outcome)) for request, outcome in batch]
         folder.record(outcomes)
@@ -58,34 +110,42 @@ def _ask(folder: RunFolder, requests: Sequence[Request], batcher: Batcher[Reques
         start = time.perf_counter()
 
 
-def batcher_of(name: str, model: Any, method: str, size: int, display: Display) -> Batcher[Request, Response]:
-    """Batches for the model's method ``answer`` or ``draw``."""
+def batcher_of(name: str, model: Any, way: Way, size: int, display: Display) -> Batcher[Request, Response]:
+    """Batches for one of the model's methods."""
 
     def call(requests: Sequence[Request]) -> Sequence[Response | Failure]:
-        answer = cast(Callable[[Sequence[Request]], Sequence[Response | Failure]], getattr(model, method))
-        return answer(requests)
+        return way.call(model, requests)
 
     return Batcher(f"model {name!r}", call, size, display.note)
 
 
-def _together(request: Request) -> Hashable:
+def together(request: Request) -> Hashable:
     """Questions about one image come in one batch, so that a model can compute the image's prefix once."""
-    if isinstance(request, Question) and request.images:
+    if isinstance(request, Question | Ranking) and request.images:
         return tuple(image.digest for image in request.images)
     return request.key
 
 
 def checked(request: Request, outcome: object) -> Response | Failure:
-    """What the model gave, if it is what the seam promises. A picture that no one can open is a failure."""
+    """What the model gave, if it is what the seam promises. A picture that no one can open is a failure, and so is a
+    likelihood that is no number."""
     if isinstance(outcome, Failure):
         return outcome
-    wanted = "text" if isinstance(request, Question) else "image"
+    wanted = WAYS[type(request)].gives
     if not isinstance(outcome, Response) or getattr(outcome, wanted) is None:
         raise UserError(f"request {request.key}: the model gave {type(outcome).__name__} without {wanted}")
-    if isinstance(request, Drawing):
-        assert outcome.image is not None
+    if outcome.image is not None and wanted == "image":
         try:
             as_png(outcome.image).load()
         except PictureError as error:
             return Failure(f"the model drew no picture: {error}")
+    if isinstance(request, Ranking):
+        assert outcome.likelihoods is not None
+        if len(outcome.likelihoods) != len(request.continuations):
+            raise UserError(
+                f"request {request.key}: the model gave {len(outcome.likelihoods)} likelihoods "
+                f"for {len(request.continuations)} continuations"
+            )
+        if not all(map(math.isfinite, outcome.likelihoods)):
+            return Failure(f"likelihoods {list(outcome.likelihoods)} are no finite numbers")
     return outcome

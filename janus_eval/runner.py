@@ -12,10 +12,10 @@ from janus_eval import fingerprint
 from janus_eval.errors import UserError
 from janus_eval.journal import Record
 from janus_eval.machine import machine, versions
-from janus_eval.observe import Instruments, Observer, observe
+from janus_eval.observe import Instruments, Observer, observe, wanted_instruments
 from janus_eval.plan import Choice, Entry, asking
 from janus_eval.progress import Display
-from janus_eval.respond import respond
+from janus_eval.respond import needs, respond
 from janus_eval.score import rows, score
 from janus_eval.store import SCHEMA, RunFolder, opened
 from janus_eval.summarise import described, summary, write_results
@@ -77,12 +77,16 @@ def run(
 
     Raises UserError where the folder is in use, is none, or was made with something that moves numbers and differs.
     """
-    able = [entry for entry in entries if entry.task.needs <= subject.capabilities]
+    able = [entry for entry in entries if needs(entry) <= subject.capabilities]
+    running = {entry.task.name for entry in able}
+    # A task is named where all of it is left out, else the protocol.
     skipped = {
-        entry.task.name: sorted(entry.task.needs - subject.capabilities) for entry in entries if entry not in able
+        str(entry) if entry.task.name in running else entry.task.name: sorted(needs(entry) - subject.capabilities)
+        for entry in entries
+        if entry not in able
     }
-    for task, lacking in skipped.items():
-        display.note(f"{subject.name} cannot {' or '.join(lacking)}: {task} is left out")
+    for left_out, lacking in skipped.items():
+        display.note(f"{subject.name} cannot {' or '.join(lacking)}: {left_out} is left out")
     if not able:
         raise UserError(
             f"model {subject.name!r} can do none of these tasks (it can {', '.join(sorted(subject.capabilities))})"
@@ -90,10 +94,13 @@ def run(
     parts = [_part(entry, instruments, subject.identity, options.seed) for entry in able]
     for name in sorted({observer.name for part in parts for observer in part.observers}):
         # Before the model is asked anything: what an instrument lacks would come out only after all the drawing.
-        if getattr(instruments.ready(name), "weights", None) == subject.model.weights:
+        instrument = instruments.get(name) if (path / "run.json").exists() else instruments.ready(name)
+        if getattr(instrument, "weights", None) == subject.model.weights:
             display.note(f"{subject.name} judges itself: instrument {name} has its weights")
     with opened(path, _header(subject, parts, options, skipped)) as folder:
         _refuse_other(folder, subject.identity, options, parts)
+        for name in sorted(wanted_instruments(folder, able, instruments, retry_failed=options.retry_failed)):
+            instruments.ready(name)
         for task in {part.entry.task.name: None for part in parts}:
             folder.write_samples(task, {e.asking.digest: e.asking.samples for e in able if e.task.name == task})
         respond(
@@ -148,7 +155,9 @@ def _finish(
     for entry, observers, prints in parts:
         scored = score(folder, entry, observers)
         lines[entry.task.name, entry.protocol.name] = rows(entry, scored)
-        fresh.setdefault(entry.task.name, {})[entry.protocol.name] = summary(entry, scored, prints)
+        summed = fresh.setdefault(entry.task.name, {})[entry.protocol.name] = summary(entry, scored, prints)
+        for remark in summed.get("remarks", ()):
+            display.note(f"{entry}: {remark}")
     folder.write_scores(lines)
     write_results(folder, fresh)
 

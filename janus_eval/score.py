@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from janus_eval.errors import UserError
 from janus_eval.journal import Record
-from janus_eval.observe import Observer, sights
+from janus_eval.observe import Chosen, Observer, chosen_looks, sights
 from janus_eval.plan import Entry
 from janus_eval.store import RunFolder
 from janus_eval.types import Failure, Request, Sample, Score, Scored
@@ -16,14 +16,20 @@ from janus_eval.types import Failure, Request, Sample, Score, Scored
 def score(folder: RunFolder, entry: Entry, observers: Sequence[Observer]) -> list[Scored]:
     """One Scored a request, in the order of the samples. Raises UserError where a response is missing."""
     scored = []
+    chosen = chosen_looks(folder, entry)
     for sample, requests in zip(entry.asking.samples, entry.asking.requests, strict=True):
         for index, request in enumerate(requests):
-            scored.append(Scored(sample, index, *_judged(folder, entry, observers, sample, request)))
+            scored.append(Scored(sample, index, *_judged(folder, entry, observers, sample, request, chosen)))
     return scored
 
 
 def _judged(
-    folder: RunFolder, entry: Entry, observers: Sequence[Observer], sample: Sample, request: Request
+    folder: RunFolder,
+    entry: Entry,
+    observers: Sequence[Observer],
+    sample: Sample,
+    request: Request,
+    chosen: Chosen,
 ) -> tuple[Score, bool]:
     """The score, and whether there was no response to judge."""
     path = folder.path
@@ -33,7 +39,7 @@ def _judged(
     if isinstance(response, Failure):
         return Score(None, reason=f"request failed: {response.reason}"), True
     observations = {}
-    for sight in sights(entry.task, observers, sample, request):
+    for sight in sights(entry.task, observers, sample, request, chosen):
         found = folder.observed(sight.outlook)
         if found is None:
             raise UserError(f"{path}: {sight.observer.name} has not seen {request.key}; run it again", code=3)

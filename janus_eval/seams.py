@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, runtime_checkable
 from typing import Protocol as Interface
@@ -87,7 +88,10 @@ class Instrument(Interface):
                                                                     null for a box that it did not look at
     visual_qa          questions: {id: text}                        answers: {id: text}
     text_reader        (none)                                       regions: [{text, box: [x0, y0, x1, y1], score}]
-    answer_judge       question, options: {letter: text}; Look.text letter: "A".."Z" or null
+    answer_judge       question, options: {letter: text}; Look.text letter: "A".."Y", "Z" for none of the options, or
+                                                                    null: no letter in its replies; replies: [text]
+    features           (none)                                       features: base64 of little-endian float32s;
+                                                                    network: what made them, by a digest
     =================  ===========================================  ================================================
     """
 
@@ -102,7 +106,9 @@ class Instrument(Interface):
         """Look at a batch, in order. A look that fails is a Failure, never a missing row.
 
         An instrument may also have ``prepare()``, which is called before a run's first request and raises UserError
-        where it could not look, as for weights that are not on this machine.
+        where it could not look, as for weights that are not on this machine; ``self_test()``, called after it, which
+        raises where the instrument sees other things than it should, and returns in words what it compared; and
+        ``configured(text)``, which returns the instrument that ``NAME:TEXT`` names.
         """
         ...
 
@@ -111,6 +117,15 @@ class Metric(Interface):
     """Scores of all samples -> one Estimate. The headline metric of every task is named ``overall``."""
 
     def __call__(self, scored: Sequence[Scored]) -> Estimate: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A response with the sample and request index it belongs to."""
+
+    sample: Sample
+    index: int
+    response: Response
 
 
 class Task(Interface):
@@ -137,7 +152,10 @@ class Task(Interface):
     def query(self, role: str, sample: Sample, index: int) -> Mapping[str, JSON] | None:
         """What the instrument in ``role`` is asked about response ``index``; None when it need not look.
 
-        Roles are asked in the order of ``Protocol.observe``.
+        Roles are asked in the order of ``Protocol.observe``. A task may also have ``to_look_at(role, answered, judge)``
+        where it depends on what the responses say: given all of a run (``Answered``), with their pictures, and
+        ``Protocol.judge``, it returns the (sample id, index) of those that the instrument in ``role`` must look at, or
+        None for all. It is asked again when responses are scored, so it must be pure.
         """
         ...
 
@@ -154,7 +172,11 @@ class Task(Interface):
         ...
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
-        """All metrics by name, ``overall`` first. They group (rotations, images of a prompt) by ``sample.group``."""
+        """All metrics by name, ``overall`` first. They group (rotations, images of a prompt) by ``sample.group``.
+
+        A task may also have ``remarks(scored, judge)``, sentences that a reader must have beside the numbers, as where
+        a run is too small for the headline to be compared with others; results.json has them.
+        """
         ...
 
 
@@ -176,6 +198,18 @@ class Layout(Interface):
 
     def write(self, folder: Path, samples: Sequence[Sample], pictures: Mapping[tuple[str, int], Picture]) -> None:
         """Lay out pictures so that the benchmark's own script can score them."""
+        ...
+
+
+class Sheet(Interface):
+    """How a benchmark's own service and other tools take answers: a table; a task may have one as ``sheet``."""
+
+    name: str
+
+    def rows(
+        self, samples: Sequence[Sample], responses: Mapping[tuple[str, int], Response]
+    ) -> Sequence[Mapping[str, int | str]]:
+        """All rows with the same columns. ``responses`` by (sample id, index), without those that failed."""
         ...
 
 

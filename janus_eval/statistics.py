@@ -24,7 +24,8 @@ from janus_eval.types import Estimate, Scored, Unit
 Z95 = 1.959963984540054
 RESAMPLES = 2000
 SEED = 20250128
-TOP: dict[Unit, float] = {"fraction": 1.0, "percent": 100.0, "points": 100.0}
+# The end of each scale; for dB that of the PSNR of 8-bit pictures, which differ by no less than rounding does.
+TOP: dict[Unit, float] = {"fraction": 1.0, "percent": 100.0, "points": 100.0, "dB": 10 * math.log10(12 * 255**2)}
 
 Floats = npt.NDArray[np.float64]
 

@@ -14,7 +14,17 @@ from janus_eval.errors import UserError
 from janus_eval.journal import Journal, Record, to_line
 from janus_eval.pictures import Picture
 from janus_eval.plain import one_line
-from janus_eval.types import Drawing, Failure, Observation, Question, Request, RequestKey, Response, Sample
+from janus_eval.types import (
+    Drawing,
+    Failure,
+    Observation,
+    Question,
+    Ranking,
+    Request,
+    RequestKey,
+    Response,
+    Sample,
+)
 
 SCHEMA = 1
 HEADER = {"model": dict, "seed": int, "tasks": dict}
@@ -38,7 +48,8 @@ class Outlook(NamedTuple):
 def _response_key(record: Record) -> tuple[str, str, int, str]:
     """Raises KeyError for a line that holds no whole response."""
     if "failure" not in record:
-        _ = record["bytes" if "image" in record else "text"], record["input_tokens"], record["output_tokens"]
+        content = "bytes" if "image" in record else "likelihoods" if "likelihoods" in record else "text"
+        _ = record[content], record["input_tokens"], record["output_tokens"]
         _ = record["finish"]
     return record["task"], record["sample"], record["index"], record["id"]
 
@@ -94,6 +105,8 @@ class RunFolder:
                 place = self._picture_place(request)
                 write_whole(self.path / place, picture.data, sync=False)
                 body = {"image": place, "bytes": len(picture.data)}
+            elif outcome.likelihoods is not None:
+                body = {"likelihoods": list(outcome.likelihoods)}
             else:
                 body = {"text": outcome.text}
             counts = {"input_tokens": outcome.input_tokens, "output_tokens": outcome.output_tokens}
@@ -117,9 +130,11 @@ class RunFolder:
         if "failure" in record:
             return Failure(record["failure"])
         counts = {name: record[name] for name in ("input_tokens", "output_tokens", "finish")}
-        if "image" not in record:
-            return Response(text=record["text"], **counts)
-        return Response(image=self._picture(record["image"]), **counts)
+        if "image" in record:
+            return Response(image=self._picture(record["image"]), **counts)
+        if "likelihoods" in record:
+            return Response(likelihoods=tuple(record["likelihoods"]), **counts)
+        return Response(text=record["text"], **counts)
 
     def _picture(self, place: str) -> Picture:
         try:
@@ -282,8 +297,11 @@ def _sound(value: Any, keys: Mapping[str, type]) -> None:
 def _asked(request: Request) -> Record:
     if isinstance(request, Question):
         return {"kind": "question", "prompt": request.text, "seed": request.seed}
-    assert isinstance(request, Drawing)
-    return {"kind": "drawing", "prompt": request.prompt, "seed": request.seed}
+    if isinstance(request, Drawing):
+        return {"kind": "drawing", "prompt": request.prompt, "seed": request.seed}
+    if isinstance(request, Ranking):
+        return {"kind": "ranking", "prompt": request.text, "continuations": list(request.continuations)}
+    return {"kind": "reconstruction", "prompt": ""}
 
 
 def _lines(path: Path, keys: Set[str]) -> list[Record]:

@@ -16,6 +16,8 @@ def summary(entry: Entry, scored: Sequence[Scored], fingerprint: Mapping[str, st
     """Every metric of a task under a protocol, with all that is needed to know what the numbers mean."""
     metrics = entry.task.metrics(entry.protocol.judge)
     assert next(iter(metrics), None) == "overall", f"{entry}: the first metric is the headline, named 'overall'"
+    remark = getattr(entry.task, "remarks", None)
+    remarks = list(remark(scored, entry.protocol.judge)) if remark else []
     return {
         "fingerprint": dict(fingerprint),
         "metrics": {name: asdict(metric(scored)) for name, metric in metrics.items()},
@@ -24,6 +26,7 @@ def summary(entry: Entry, scored: Sequence[Scored], fingerprint: Mapping[str, st
         "failed": sum(item.failed for item in scored),
         "unscored": sum(item.score.value is None and not item.failed for item in scored),
         "troubles": troubles(scored),
+        **({"remarks": remarks} if remarks else {}),
         "protocol": described(entry),
     }
 

@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from janus_eval.pictures import Picture
 
 JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
-Unit: TypeAlias = Literal["fraction", "percent", "points"]
+Unit: TypeAlias = Literal["fraction", "percent", "points", "dB", "fid"]
+"""``fid``, a Fréchet distance, is the one of which less is better."""
 Capability: TypeAlias = Literal["answer", "score", "draw", "reconstruct"]
 
 
@@ -84,12 +85,43 @@ class Drawing:
         return _digest("drawing", self.prompt, self.seed, list(self.size) if self.size else None)
 
 
-Request: TypeAlias = Question | Drawing
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Images, a text, and the answers whose log-likelihoods are asked for; nothing is decoded."""
+
+    key: RequestKey
+    text: str
+    continuations: tuple[str, ...]
+    images: tuple[Picture, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Identity by content: says nothing of what will be made of the likelihoods."""
+        return _digest("ranking", self.text, [image.digest for image in self.images], self.continuations)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """A picture to be passed through the model's own image tokenizer and back."""
+
+    key: RequestKey
+    image: Picture
+
+    @property
+    def id(self) -> str:
+        """Identity by content: says nothing of how the picture will be judged."""
+        return _digest("reconstruction", self.image.digest)
+
+
+Request: TypeAlias = Question | Drawing | Ranking | Reconstruction
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back: text or a picture. ``seconds`` is this request's share of its batch's wall time."""
+    """What came back: text, a picture, or a log-likelihood (nats) for each continuation of a ranking.
+
+    ``seconds`` is this request's share of its batch's wall time.
+    """
 
     text: str | None = None
     image: Picture | None = None
@@ -97,6 +129,7 @@ class Response:
     output_tokens: int = 0
     seconds: float = 0.0
     finish: Literal["stop", "length"] = "stop"
+    likelihoods: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +165,15 @@ class Score:
     """A judged response or group. ``value`` None means unscored, which is neither 0 nor a crash: ``reason`` says why.
 
     ``parts`` holds further numbers that metrics read (a DPG picture's score by question, an OCR character error rate).
+    ``vector`` is for metrics of all pictures together (the features that FID compares): thousands of numbers, which the
+    observation holds and scores.jsonl does not repeat.
     """
 
     value: float | None
     extracted: JSON = None
     reason: str = ""
     parts: Mapping[str, JSON] = field(default_factory=dict)
+    vector: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

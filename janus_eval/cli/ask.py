@@ -36,5 +36,5 @@ def ask(
     except PictureError as error:
         raise UserError(f"{image}: {error}") from error
     request = Question(RequestKey("ask", str(image)), question, (picture,), max_new_tokens, seed)
-    answer = respond_once(model, request, "answer", set_ or [], device=device, dtype=dtype)
+    answer = respond_once(model, request, set_ or [], device=device, dtype=dtype)
     typer.echo(visible(answer.text or "", keep="\n\t"))

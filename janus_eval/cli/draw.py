@@ -32,7 +32,7 @@ def draw(
     if not output.absolute().parent.is_dir():
         raise UserError(f"-o {output}: there is no folder {output.absolute().parent}")
     request = Drawing(RequestKey("draw", prompt), prompt, seed)
-    response = respond_once(model, request, "draw", set_ or [], device=device, dtype=dtype)
+    response = respond_once(model, request, set_ or [], device=device, dtype=dtype)
     assert response.image is not None
     write_whole(output, as_png(response.image).data)
     typer.echo(str(output))

@@ -20,6 +20,7 @@ def score(
     device: options.Device = "cpu",
     dtype: options.Dtype = "float32",
     batch_size: Annotated[int, typer.Option(metavar="N", help="Looks an instrument takes at once.")] = 16,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Look again where an instrument failed.")] = False,
 ) -> None:
     """Judge a run again under another protocol, from its stored responses and observations, without its model.
 
@@ -49,7 +50,7 @@ def score(
             near = plugins.near(name, known)
             raise UserError(f"no task of {run} has a protocol {name!r}{near} (they have {', '.join(known)})")
         specs += found
-    checked = evaluation.checked_options(seed=0, limit=None, batch_size=batch_size, retry_failed=False)
+    checked = evaluation.checked_options(seed=0, limit=None, batch_size=batch_size, retry_failed=retry_failed)
     chosen = plan.choices(specs, parse_options(instrument or [], "--instrument"))
     rescore(run, chosen, instruments=Instruments(device, dtype), options=checked, display=display())
     results = read_json(run / "results.json")["tasks"]

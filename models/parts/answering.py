@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -138,7 +139,4 @@ def timed(outcomes: Mapping[int, Response | Failure], count: int, start: float) 
     """In order, each response with its share of the batch's wall time."""
     share = (time.perf_counter() - start) / max(count, 1)
     found = [outcomes[place] for place in range(count)]
-    return [
-        Response(r.text, r.image, r.input_tokens, r.output_tokens, share, r.finish) if isinstance(r, Response) else r
-        for r in found
-    ]
+    return [replace(outcome, seconds=share) if isinstance(outcome, Response) else outcome for outcome in found]

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from janus_eval.cli import app
+from janus_eval.types import Failure
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -107,6 +108,20 @@ def test_score_without_the_model(
     assert Path("runs/toy/results.json").read_bytes() == again
 
 
+def test_score_lets_an_instrument_look_again_where_it_failed(
+    toys: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dark:
+        dark.setattr(toys.Eye, "see", lambda self, look: Failure("too dark"))
+        assert app.run(["run", "--task", "toy-draw/one-eye", "--model", "toy?skill=1", "--out", "runs"]) == 3
+    (folder,) = Path("runs").glob("toy-*")
+    capsys.readouterr()
+    assert app.run(["score", str(folder), "--protocol", "one-eye"]) == 0
+    assert "no number, 12 failed" in capsys.readouterr().out
+    assert app.run(["score", str(folder), "--protocol", "one-eye", "--retry-failed"]) == 0
+    assert capsys.readouterr().out.startswith("toy-draw/one-eye: 1.000 (")
+
+
 def test_ask_and_draw(toys: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["draw", "toy", "red", "-o", "red.png", "--set", "skill=1"]) == 0
     assert capsys.readouterr().out == "red.png\n"
@@ -135,7 +150,9 @@ def test_doctor(toys: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatc
 
     monkeypatch.setattr(toys.Eye, "self_test", dim)
     assert app.run(["doctor"]) == 1
-    assert "! instrument eye: self-test failed: ValueError: the lamp is off" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "! instrument 'eye' fails its self-test: ValueError: the lamp is off" in out
+    assert "instruments        " in out, "the others are still told"
 
 
 def test_commands_of_plugins(toys: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

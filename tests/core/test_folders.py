@@ -157,4 +157,4 @@ def test_exports_do_not_write_over_anything(drawn: Path, tmp_path: Path, capsys:
     (tmp_path / "x" / "mine").touch()
     assert command(["export", str(drawn), "--format", "geneval", "-o", str(tmp_path / "x")]) == 2
     assert command(["export", str(drawn), "--format", "parquets", "-o", str(tmp_path / "y")]) == 2
-    assert "no task whose pictures have the layout 'parquets'" in capsys.readouterr().err
+    assert "oracle has no task that is written as 'parquets' (its own: dpg, geneval)" in capsys.readouterr().err
