@@ -5,9 +5,11 @@ Both report the share of exact matches and the character error rate, after the n
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from re import Pattern
 from typing import cast
 
 from janus_eval.seams import Metric, Seeds
@@ -28,14 +30,18 @@ from janus_eval.types import (
     Scored,
 )
 
+_QUOTES = "\"'`“”‘’«»「」『』 "
+_BESIDE_CHINESE: Pattern[str] = re.compile(r"(?<=[\u4e00-\u9fff]) | (?=[\u4e00-\u9fff])")
 STEPS: dict[str, Callable[[str], str]] = {
     # Full-width digits, ligatures and the like become the plain characters they stand for.
     "nfkc": lambda text: unicodedata.normalize("NFKC", text),
     "casefold": str.casefold,
     # Runs of white space, line breaks too, become one space; none at either end.
     "spaces": lambda text: " ".join(text.split()),
+    # A space beside a Chinese character is none of the text's: models and readers put one where a line ends.
+    "chinese": lambda text: _BESIDE_CHINESE.sub("", text),
     # "The text", 'the text' or the text. are the text: models quote and end sentences.
-    "wrapping": lambda text: text.strip("\"'`“”‘’«» ").rstrip(".").strip("\"'`“”‘’«» "),
+    "wrapping": lambda text: text.strip(_QUOTES).rstrip(".。").strip(_QUOTES),
 }
 DEFAULT_STEPS = ("nfkc", "spaces", "wrapping")
 
@@ -47,24 +53,31 @@ def normalised(text: str, steps: Sequence[str]) -> str:
     return text
 
 
-def edit_distance(a: str, b: str) -> int:
-    """Fewest insertions, deletions and substitutions of code points between two texts (Levenshtein 1966)."""
+def edit_distance(a: str, b: str, *, anywhere: bool = False) -> int:
+    """Fewest insertions, deletions and substitutions of code points between two texts (Levenshtein 1966).
+
+    ``anywhere``: between ``b`` and that part of ``a`` which is nearest to it (Sellers 1980).
+    """
     row = list(range(len(b) + 1))
+    best = row[-1]
     for i, x in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
+        diagonal, row[0] = row[0], 0 if anywhere else i
         for j, y in enumerate(b, 1):
             diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
-    return row[-1]
+        best = min(best, row[-1])
+    return best if anywhere else row[-1]
 
 
-def compare(read: str, expected: str, steps: Sequence[str]) -> Score:
-    """1 for an exact match after normalisation. ``parts["cer"]``: edits over the expected text's length, which passes
-    1 where more is read than there is."""
+def compare(read: str, expected: str, steps: Sequence[str], *, anywhere: bool = False) -> Score:
+    """1 for an exact match after normalisation, or with ``anywhere`` for a text that contains the expected one.
+
+    ``parts["cer"]``: edits over the expected text's length; it passes 1 where more is read than there is.
+    """
     got, wanted = normalised(read, steps), normalised(expected, steps)
     assert wanted, f"nothing is left of the expected text {expected!r}"
-    cer = edit_distance(got, wanted) / len(wanted)
-    reason = "" if got == wanted else f"read {got[:80]!r}, expected {wanted!r}"
-    return Score(float(got == wanted), extracted=got, reason=reason, parts={"cer": cer})
+    edits = edit_distance(got, wanted, anywhere=anywhere)
+    reason = f"read {got[:80]!r}, expected {wanted!r}" if edits else ""
+    return Score(float(not edits), extracted=got, reason=reason, parts={"cer": edits / len(wanted)})
 
 
 def character_error_rate(scored: Sequence[Scored]) -> Estimate:
@@ -98,21 +111,32 @@ def _box(region: Mapping[str, JSON]) -> Sequence[float]:
     return cast(Sequence[float], region["box"])
 
 
-def reading_protocols(ask: Mapping[str, JSON]) -> dict[str, Protocol]:
-    """Reading over a data source (``ask``)."""
-    exact = Protocol("exact", ask=ask, judge={"normalise": list(DEFAULT_STEPS)}, note="letter case counts")
-    loose = Protocol("any-case", ask=ask, judge={"normalise": [*DEFAULT_STEPS, "casefold"]}, note="in any letter case")
+def reading_protocols(ask: Mapping[str, JSON], steps: Sequence[str] = DEFAULT_STEPS) -> dict[str, Protocol]:
+    """Reading over a data source (``ask``), texts compared after these steps of normalisation."""
+    exact = Protocol("exact", ask=ask, judge={"normalise": list(steps)}, note="letter case counts")
+    loose = Protocol("any-case", ask=ask, judge={"normalise": [*steps, "casefold"]}, note="in any letter case")
     return {protocol.name: protocol for protocol in (exact, loose)}
 
 
-def writing_protocols(ask: Mapping[str, JSON], text_reader: str) -> dict[str, Protocol]:
-    """Writing over a data source (``ask``) and the text reader of this name."""
+def writing_protocols(
+    ask: Mapping[str, JSON], text_reader: str, steps: Sequence[str] = DEFAULT_STEPS, *, min_score: float = 0.0
+) -> dict[str, Protocol]:
+    """Writing over a data source (``ask``) and the text reader of this name, which is believed from a score on."""
     return {
         protocol.name: replace(
-            protocol, observe={"text_reader": text_reader}, judge={**protocol.judge, "min_score": 0.0}
+            protocol, observe={"text_reader": text_reader}, judge={**protocol.judge, "min_score": min_score}
         )
-        for protocol in reading_protocols({"images_per_prompt": 4, **ask}).values()
+        for protocol in reading_protocols({"images_per_prompt": 4, **ask}, steps).values()
     }
+
+
+def with_contained(protocols: Mapping[str, Protocol]) -> dict[str, Protocol]:
+    """The same, and one that also accepts the text among others: whole sentences, or more writing in a picture."""
+    loose = protocols["any-case"]
+    contained = replace(
+        loose, name="contained", judge={**loose.judge, "anywhere": True}, note="among other text, in any letter case"
+    )
+    return {**protocols, contained.name: contained}
 
 
 @dataclass(eq=False)
@@ -124,6 +148,8 @@ class TextReading:
     source: Source
     protocols: Mapping[str, Protocol]
     slices: Mapping[str, Slice] = field(default_factory=dict)
+    rates: Mapping[str, Slice] = field(default_factory=dict)
+    """Slices whose character error rate is reported too, under ``cer_NAME``."""
     needs = frozenset[Capability]({"answer"})
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
@@ -152,10 +178,10 @@ class TextReading:
         judge: Mapping[str, JSON],
     ) -> Score:
         assert response.text is not None, "a question was answered with a picture"
-        return compare(response.text, str(sample.target["text"]), cast(Sequence[str], judge["normalise"]))
+        return _judged(response.text, sample, judge)
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
-        return _metrics(self.slices)
+        return _metrics(self.slices, self.rates)
 
 
 @dataclass(eq=False)
@@ -168,6 +194,8 @@ class TextWriting:
     source: Source
     protocols: Mapping[str, Protocol]
     slices: Mapping[str, Slice] = field(default_factory=dict)
+    rates: Mapping[str, Slice] = field(default_factory=dict)
+    """Slices whose character error rate is reported too, under ``cer_NAME``."""
     needs = frozenset[Capability]({"draw"})
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
@@ -192,11 +220,17 @@ class TextWriting:
     ) -> Score:
         regions = cast(Sequence[Mapping[str, JSON]], observations["text_reader"]["regions"])
         read = in_reading_order(regions, cast(float, judge["min_score"]))
-        return compare(read, str(sample.target["text"]), cast(Sequence[str], judge["normalise"]))
+        return _judged(read, sample, judge)
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
-        return _metrics(self.slices)
+        return _metrics(self.slices, self.rates)
 
 
-def _metrics(slices: Mapping[str, Slice]) -> dict[str, Metric]:
-    return {"overall": grouped_mean, "cer": character_error_rate, **sliced(grouped_mean, slices)}
+def _judged(read: str, sample: Sample, judge: Mapping[str, JSON]) -> Score:
+    steps, anywhere = cast(Sequence[str], judge["normalise"]), bool(judge.get("anywhere"))
+    return compare(read, str(sample.target["text"]), steps, anywhere=anywhere)
+
+
+def _metrics(slices: Mapping[str, Slice], rates: Mapping[str, Slice]) -> dict[str, Metric]:
+    right = {"overall": grouped_mean, "cer": character_error_rate, **sliced(grouped_mean, slices)}
+    return {**right, **sliced(character_error_rate, {f"cer_{name}": chosen for name, chosen in rates.items()})}

@@ -13,6 +13,7 @@ from janus_eval.tasks.slices import in_category
 from janus_eval.types import JSON, Question, Response, Sample, Score, Scored
 
 LOOSE = (*DEFAULT_STEPS, "casefold")
+CHINESE = ("nfkc", "spaces", "chinese", "wrapping")
 short = st.text(alphabet="abc", max_size=6)
 
 
@@ -28,6 +29,10 @@ short = st.text(alphabet="abc", max_size=6)
         ("Hello", LOOSE, "hello"),
         ("Straße", LOOSE, "strasse"),
         ("3.14", DEFAULT_STEPS, "3.14"),
+        ("学校\n 音乐", CHINESE, "学校音乐"),
+        ("学校 音乐", DEFAULT_STEPS, "学校 音乐"),
+        ("一 two words 三", CHINESE, "一two words三"),
+        ("「学校」。", CHINESE, "学校"),
     ],
 )
 def test_normalisation(read: str, steps: Sequence[str], expected: str) -> None:
@@ -61,6 +66,36 @@ def test_exact_match_and_error_rate() -> None:
     assert (wrong.value, wrong.parts["cer"]) == (0.0, pytest.approx(8 / 3))
     assert "'cat'" in wrong.reason
     assert compare("", "cat", DEFAULT_STEPS).parts["cer"] == 1.0
+
+
+def test_edit_distance_to_the_nearest_part() -> None:
+    assert edit_distance("the sign says kitten", "sitting", anywhere=True) == 3
+    assert edit_distance("a cat sat", "cat", anywhere=True) == 0
+    assert edit_distance("", "cat", anywhere=True) == edit_distance("xyz", "cat", anywhere=True) == 3
+
+
+@given(short, short)
+def test_the_nearest_part_is_no_farther_than_any(a: str, b: str) -> None:
+    parts = {a[i:j] for i in range(len(a) + 1) for j in range(i, len(a) + 1)}
+    assert edit_distance(a, b, anywhere=True) == min(edit_distance(part, b) for part in parts)
+
+
+def test_among_other_text() -> None:
+    said = "It says “Garden  Bottle”, in black."
+    assert compare(said, "garden bottle", LOOSE, anywhere=True) == Score(
+        1.0, extracted="it says “garden bottle”, in black", parts={"cer": 0.0}
+    )
+    assert compare(said, "garden bottle", LOOSE).value == 0.0
+    missed = compare("It says garden battle", "garden bottle", LOOSE, anywhere=True)
+    assert (missed.value, missed.parts["cer"]) == (0.0, pytest.approx(1 / 13))
+    protocols = ocr.with_contained(ocr.writing_protocols({}, "reader", CHINESE, min_score=0.5))
+    assert list(protocols) == ["exact", "any-case", "contained"]
+    assert protocols["contained"].judge == {**protocols["any-case"].judge, "anywhere": True}
+    assert protocols["contained"].judge["min_score"] == 0.5 and "anywhere" not in protocols["any-case"].judge
+    task = ocr.TextReading("read", "", lambda ask: [], ocr.with_contained(ocr.reading_protocols({})))
+    for name, value in (("exact", 0.0), ("any-case", 0.0), ("contained", 1.0)):
+        judge = task.protocols[name].judge
+        assert task.score(sample("a", "Cat"), 0, Response(text="A cat."), {}, judge).value == value
 
 
 def region(text: str, x: float, y: float, score: float = 0.9, height: float = 10) -> dict[str, JSON]:
@@ -97,6 +132,8 @@ def test_reading_task() -> None:
     assert values == pytest.approx({"overall": 2 / 3, "cer": 1 / 9, "words": 0.5})
     lost = Scored(sample("d", "x"), 0, Score(None, reason="lost"), failed=True)
     assert task.metrics(protocol.judge)["cer"]([*items, lost]).failed == 1
+    task.rates = {"words": in_category("words")}
+    assert task.metrics(protocol.judge)["cer_words"](items).value == pytest.approx(1 / 6)
 
 
 def test_writing_task() -> None:
