@@ -64,6 +64,16 @@ def lmms_eval(answer: str, options: Options) -> str | None:
 RULES: dict[str, Callable[[str, Options], str | None]] = {"vlmevalkit": vlmevalkit, "lmms-eval": lmms_eval}
 
 
+def likeliest(letters: Sequence[str], likelihoods: Sequence[float]) -> str | None:
+    """The letter that a model finds likeliest; None where several are: a model without a preference has not answered.
+
+    In half precision such ties do occur. To take the first, as an argmax does, would count a preference for A.
+    """
+    most = max(likelihoods)
+    found = [letter for letter, value in zip(letters, likelihoods, strict=True) if value == most]
+    return found[0] if len(found) == 1 else None
+
+
 def _vlmevalkit_letter(answer: str, options: Options) -> str | None:
     if API_FAILURE in answer:
         return None

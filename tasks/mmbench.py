@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from janus_eval.errors import UserError
-from janus_eval.seams import Metric, Seeds
+from janus_eval.explaining.knobs import ABSENT, Knob
+from janus_eval.seams import Answered, Metric, Seeds
 from janus_eval.statistics import grouped_mean, proportion
-from janus_eval.tasks.letters import RULES
+from janus_eval.tasks.letters import REFUSED, RULES, likeliest
+from janus_eval.tasks.mmbench_sheet import AnswerSheet
 from janus_eval.tasks.slices import Slice, Source, folded, sliced
 from janus_eval.types import (
     JSON,
@@ -19,6 +21,7 @@ from janus_eval.types import (
     Estimate,
     Protocol,
     Question,
+    Ranking,
     Request,
     RequestKey,
     Response,
@@ -29,6 +32,10 @@ from janus_eval.types import (
 
 GUESSED = "drawn from A to E, seed 2680"
 """``judge.unreadable`` of lmms-eval; without it what can't be read is wrong."""
+LIKELIEST = "the likeliest"
+"""``judge.letters`` where the model's likelihoods of the letters decide; ``ask.rank`` asks for them."""
+JUDGE = "answer_judge"
+"""The role of what reads an answer where the rules read none; a protocol without it leaves those unread."""
 DIRECTLY = "Answer with the option's letter from the given choices directly."
 
 
@@ -80,9 +87,11 @@ PROMPTS: dict[str, Callable[[Mapping[str, JSON]], str]] = {
 def protocols(ask: Mapping[str, JSON], letters: str = "vlmevalkit") -> dict[str, Protocol]:
     """MMBench's ways of counting, over one data source. ``ask`` is what the source reads, and ``max_new_tokens``.
 
-    All ask every rotation, even where one counts, so that any of them can be had from one run's answers.
+    All ask every rotation, even where one counts, so that any of them can be had from one run's answers. Those by
+    likelihood ask for the letters' likelihoods in place of an answer, and are another asking.
     """
     other = next(name for name in RULES if name != letters)
+    rank: dict[str, JSON] = {key: value for key, value in ask.items() if key != "max_new_tokens"} | {"rank": "letters"}
     return {
         protocol.name: protocol
         for protocol in (
@@ -110,6 +119,25 @@ def protocols(ask: Mapping[str, JSON], letters: str = "vlmevalkit") -> dict[str,
                 judge={"letters": other, "aggregate": "circular"},
                 note=f"circular, with the letters as {other} reads them",
             ),
+            Protocol(
+                "circular-judge",
+                ask=ask,
+                observe={JUDGE: "openai-judge:gpt-4o-mini"},
+                judge={"letters": letters, "aggregate": "circular"},
+                note="circular; a language model reads what no rule reads, as VLMEvalKit does by default",
+            ),
+            Protocol(
+                "likelihood",
+                ask=rank,
+                judge={"letters": LIKELIEST, "aggregate": "circular"},
+                note="circular; no answer is written, the option's letter that the model finds likeliest counts",
+            ),
+            Protocol(
+                "likelihood-vanilla",
+                ask=rank,
+                judge={"letters": LIKELIEST, "aggregate": "rows"},
+                note="by likelihood, every rotation by itself",
+            ),
         )
     }
 
@@ -130,6 +158,10 @@ class MultipleChoice:
     protocols: Mapping[str, Protocol]
     slices: Mapping[str, Slice] = field(default_factory=dict)
     needs = frozenset[Capability]({"answer"})
+    sheet = AnswerSheet()
+    knobs = (
+        Knob("judge.unreadable", (ABSENT, GUESSED), "lmms-eval's last resort, under the circular rule alone", "wrong"),
+    )
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
         return self.source(ask)
@@ -145,18 +177,33 @@ class MultipleChoice:
             )
 
     def requests(self, sample: Sample, ask: Mapping[str, JSON], seeds: Seeds) -> Sequence[Request]:
-        return [
-            Question(
-                RequestKey(self.name, sample.id),
-                PROMPTS[str(ask.get("prompt", "janus"))](sample.inputs),
-                sample.images,
-                max_new_tokens=cast(int, ask["max_new_tokens"]),
-                seed=seeds(sample.id, 0),
-            )
-        ]
+        key = RequestKey(self.name, sample.id)
+        prompt = PROMPTS[str(ask.get("prompt", "janus"))](sample.inputs)
+        if "rank" in ask:
+            # A row that has lost its options is asked like any other that can't be scored, so that it is counted.
+            return [Ranking(key, prompt, tuple(_options(sample)) or ("A",), sample.images)]
+        limit = cast(int, ask["max_new_tokens"])
+        return [Question(key, prompt, sample.images, max_new_tokens=limit, seed=seeds(sample.id, 0))]
 
     def query(self, role: str, sample: Sample, index: int) -> Mapping[str, JSON] | None:
-        return None
+        return {"question": sample.inputs["question"], "options": sample.inputs["options"]}
+
+    def to_look_at(
+        self, role: str, answered: Sequence[Answered], judge: Mapping[str, JSON]
+    ) -> Collection[tuple[str, int]]:
+        """Answers that no rule reads; under a circular rule none of a question that a readable letter has lost.
+
+        Both published tools stop there: their judge is asked, and can fail, only where it still decides.
+        """
+        read = [(item, _read(item.response, item.sample, judge)) for item in answered if not _unscorable(item.sample)]
+        lost = (
+            {item.sample.group for item, letter in read if letter not in {None, item.sample.target["answer"]}}
+            if judge["aggregate"] == "circular"
+            else set()
+        )
+        return {
+            (item.sample.id, item.index) for item, letter in read if letter is None and item.sample.group not in lost
+        }
 
     def score(
         self,
@@ -166,22 +213,27 @@ class MultipleChoice:
         observations: Mapping[str, Mapping[str, JSON]],
         judge: Mapping[str, JSON],
     ) -> Score:
-        if fault := sample.metadata.get("fault"):
-            return Score(None, reason=str(fault))
-        if sample.target["answer"] is None:
-            return Score(None, reason="the file holds no answer to it")
-        options = {letter: str(text) for letter, text in cast(Mapping[str, JSON], sample.inputs["options"]).items()}
-        answer = response.text
-        assert answer is not None, "a question was answered with a picture"
-        letter = RULES[str(judge["letters"])](answer, options)
-        right = letter == sample.target["answer"]
-        # An unreadable answer is wrong, not unscored: the published tools fall back on a judge or on chance, and a
-        # model that does not answer must not gain by it.
-        reason = "" if letter is not None else f"no option can be read from {answer[:80]!r}"
-        return Score(float(right), extracted=letter, reason=reason)
+        if reason := _unscorable(sample):
+            return Score(None, reason=reason)
+        letter = _read(response, sample, judge)
+        parts: dict[str, JSON] = {}
+        if response.likelihoods is not None:
+            parts["likelihoods"] = dict(zip(_options(sample), response.likelihoods, strict=True))
+            reason = "" if letter is not None else "several letters are equally likely"
+        elif letter is None:
+            # An unreadable answer is wrong, not unscored: the published tools fall back on a judge or on chance, and a
+            # model that does not answer must not gain by it.
+            reason = f"no option can be read from {(response.text or '')[:80]!r}"
+            if JUDGE in observations:
+                parts["judged"] = True
+                letter = cast(str | None, observations[JUDGE]["letter"])
+                reason += {None: ", nor by the judge", REFUSED: "; the judge finds none in it"}.get(
+                    letter, f"; the judge reads {letter}"
+                )
+        return Score(float(letter == sample.target["answer"]), extracted=letter, reason=reason, parts=parts)
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
-        if judge.get("unreadable") == GUESSED:
+        if judge.get("unreadable") == GUESSED and judge["aggregate"] == "circular":
             # One stream of guesses serves all questions, so they are drawn over the whole before any slice is taken.
             return {
                 "overall": lambda scored: proportion(guessed(scored)),
@@ -189,6 +241,27 @@ class MultipleChoice:
             }
         metric = AGGREGATES[str(judge["aggregate"])]
         return {"overall": metric, **sliced(metric, self.slices)}
+
+
+def _options(sample: Sample) -> dict[str, str]:
+    return {letter: str(text) for letter, text in cast(Mapping[str, JSON], sample.inputs["options"]).items()}
+
+
+def _unscorable(sample: Sample) -> str:
+    """Why no answer to it can be right or wrong; "" for a sound row."""
+    if fault := sample.metadata.get("fault"):
+        return str(fault)
+    hidden = "the file holds no right answers; janus-eval export RUN --format mmbench writes those that were given"
+    return hidden if sample.target["answer"] is None else ""
+
+
+def _read(response: Response, sample: Sample, judge: Mapping[str, JSON]) -> str | None:
+    """The letter that a rule reads, or the likeliest one; None where there is none."""
+    if judge["letters"] == LIKELIEST:
+        assert response.likelihoods is not None, "letters were to be ranked"
+        return likeliest(tuple(_options(sample)), response.likelihoods)
+    assert response.text is not None, "a question was answered with something that is no text"
+    return RULES[str(judge["letters"])](response.text, _options(sample))
 
 
 def circular(scored: Sequence[Scored]) -> Estimate:
@@ -217,20 +290,23 @@ def guessed(scored: Sequence[Scored]) -> list[Scored]:
     """Circular scores where lmms-eval's last resort reads what no rule reads: a letter drawn by a seeded generator.
 
     (``mmbench_evals.py``, ``eval_result`` and ``extract_answer_from_item``, as they go where no judge answers.)
-    Questions are gone through by index; nothing is drawn for one that a readable letter has already failed.
+    Questions are gone through by index; nothing is drawn for one that a readable letter has already failed. What a
+    judge has read comes in its turn, as there: a row before it may still have cost a letter.
     """
     stream = random.Random(2680)
 
     def fold(rows: Sequence[Scored]) -> Score:
         whole = all_rotations(rows)
-        if whole.value is None or any(row.score.extracted is not None and not row.score.value for row in rows):
+        wrong = [row for row in rows if row.score.extracted is not None and not row.score.value]
+        if whole.value is None or any("judged" not in row.score.parts for row in wrong):
             return whole
         for row in sorted(rows, key=_rotation):
-            if row.score.extracted is None and "ABCDE"[stream.randint(0, 4)] != row.sample.target["answer"]:
+            letter = row.score.extracted or "ABCDE"[stream.randint(0, 4)]
+            if letter != row.sample.target["answer"]:
                 return Score(0.0)
         return Score(1.0)
 
-    return folded(sorted(scored, key=lambda row: cast(int, row.sample.metadata["index"])), fold)
+    return folded(sorted(scored, key=lambda row: cast(int, row.sample.metadata.get("index", 0))), fold)
 
 
 def _guessed_on(chosen: Slice) -> Metric:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from janus_eval.datasets import find
 from janus_eval.tasks import datasets
-from janus_eval.tasks.mmbench import GUESSED, MultipleChoice, protocols
+from janus_eval.tasks.mmbench import GUESSED, JUDGE, MultipleChoice, protocols
 from janus_eval.tasks.mmbench_tsv import read
 from janus_eval.tasks.slices import Slice, having
 from janus_eval.types import JSON, Protocol, Sample
@@ -32,6 +32,8 @@ CATEGORIES = (
     *("physical_property_reasoning", "physical_relation", "social_relation", "spatial_relationship"),
     "structuralized_imagetext_understanding",
 )
+JUDGES = {"vlmevalkit": "gpt-4o-mini", "lmms-eval": "gpt-4o-2024-11-20"}
+"""The models that the tools ask by default (``run.py`` at e8e78f0; ``mmbench/en_utils.py`` at 75571cf)."""
 MOST_TOKENS = 2048
 """What VLMEvalKit lets Janus write."""
 
@@ -42,7 +44,8 @@ def _rows(ask: Mapping[str, JSON]) -> Sequence[Sample]:
 
 def _slices() -> dict[str, Slice]:
     slices = {short: having("l2_category", name) for name, short in ABILITIES.items()}
-    return slices | {name: having("category", name) for name in CATEGORIES}
+    slices |= {name: having("category", name) for name in CATEGORIES}
+    return slices | {"other categories": lambda sample: sample.metadata["category"] not in CATEGORIES}
 
 
 def _protocols(file: str, *, chinese: bool) -> dict[str, Protocol]:
@@ -70,6 +73,13 @@ def _protocols(file: str, *, chinese: bool) -> dict[str, Protocol]:
         judge={"letters": "lmms-eval", "aggregate": "circular", "unreadable": GUESSED},
         note="lmms-eval without a judge: its prompt, circular, and a letter drawn for what can't be read",
     )
+    for name, model in JUDGES.items():
+        found[f"{name}-judge"] = replace(
+            found[name],
+            name=f"{name}-judge",
+            observe={JUDGE: f"openai-judge:{model}"},
+            note=f"{name} as above, with a judge for what no rule reads",
+        )
     return found
 
 

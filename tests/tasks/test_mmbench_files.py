@@ -230,7 +230,30 @@ def test_hidden_answers_are_no_zeros(publish: Callable[[bytes], Path]) -> None:
     run = janus_eval.evaluate(Painter(), ["mmbench"], out="runs")
     found = run.results["tasks"]["mmbench"]["circular"]
     assert found["metrics"]["overall"]["value"] is None
-    assert found["troubles"] == {"the file holds no answer to it": 10}
+    (reason,) = found["troubles"]
+    assert reason.startswith("the file holds no right answers; janus-eval export RUN --format mmbench")
+    assert found["troubles"][reason] == 10
+    assert app.run(["export", str(run.folder), "--format", "mmbench", "--out", "answers.tsv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(Path("answers.tsv").read_text()), delimiter="\t"))
+    kept = [name for name in COLUMNS if name not in {"answer", "image"}]
+    assert list(rows[0]) == [*kept, "prediction"]
+    assert rows == [{**{name: row.get(name, "") for name in kept}, "prediction": row["answer"]} for row in ROWS]
+
+
+def test_rows_that_nobody_could_find_again_are_not_exported(publish: Callable[[bytes], Path]) -> None:
+    publish(table([*ROWS, {**ROWS[1], "question": "again"}, {**ROWS[0], "index": "none"}, {**ROWS[9], "B": ""}]))
+    run = janus_eval.evaluate(Painter(), ["mmbench"], limit=9, out="runs")
+    assert app.run(["export", str(run.folder), "--format", "mmbench", "--out", "answers.csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(Path("answers.csv").read_text())))
+    assert [row["index"] for row in rows] == [row["index"] for row in ROWS]
+
+
+def test_a_category_without_a_slice_is_seen(publish: Callable[[bytes], Path]) -> None:
+    publish(table([*ROWS, *question(9, category="image_taste")]))
+    found = metrics(Painter(), "circular", "lmms-eval")
+    for name in found:
+        other = found[name]["other categories"]
+        assert (other["value"], other["n"]) == (1.0, 1)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -299,6 +322,9 @@ def test_a_row_that_is_cut_or_has_no_number(publish: Callable[[bytes], Path]) ->
     assert len(sound) == 10 and (cut.id, odd.id) == ("5", "line-13")
     assert cut.metadata["fault"] == "line 12: it has 3 cells, the header 12"
     assert odd.metadata["fault"] == "line 13: its index is 'x', no number"
+    publish(table(ROWS).replace(b"\tdev", b'\t"dev', 1))
+    fault = mmbench_tsv.read(folder / "MMBench_DEV_EN.tsv")[0].metadata["fault"]
+    assert fault == "line 2: it has 22 cells, the header 12, and goes on to line 3: is a quote left open?"
 
 
 def test_an_incomplete_question_is_an_error_unless_limited(
@@ -328,6 +354,7 @@ def test_an_incomplete_question_is_an_error_unless_limited(
         (b"index\tquestion\timage\tA\tB\tB\n", "has two columns of one name"),
         (b"index\tquestion\timage\tA\tB\n", "holds no rows"),
         (b"index\tquestion\timage\tA\tB\n1\t\xff", "is not UTF-8 (byte"),
+        (b'index\tquestion\timage\tA\tB\n1\t"Which\n2\tWhich', "a quote is opened in line 2 and never closed"),
     ],
 )
 def test_what_is_no_such_file(publish: Callable[[bytes], Path], data: bytes, message: str) -> None:
