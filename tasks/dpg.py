@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from janus_eval.errors import UserError
+from janus_eval.explaining.knobs import ABSENT, Knob
 from janus_eval.seams import Metric, Seeds
 from janus_eval.statistics import grouped_mean, scaled
 from janus_eval.tasks.layouts import DPGLayout
@@ -49,6 +50,18 @@ COLUMNS = {
     "tuple",
     "question_natural_language",
 }
+
+
+KNOBS = (
+    Knob(
+        "judge.first_row",
+        note="also leaves the first prompt without a score where another question depends on that row",
+    ),
+    Knob("judge.categories", note="moves the categories, never the overall score", beside="entity"),
+    Knob("judge.dependency", (ABSENT, "ignored"), "ignored: a no does not run down the tree", "heeded"),
+    Knob("ask.images_per_prompt", (1,), "the script's own default; its launcher passes 4"),
+)
+"""What stored answers can be judged by in other ways, beside the protocols."""
 
 
 class Asked(NamedTuple):
@@ -129,6 +142,17 @@ def judge_answers(questions: Iterable[Asked], answers: Mapping[str, str]) -> Sco
     return Score(sum(judged.values()) / len(judged), extracted={"no": no}, parts=parts)
 
 
+def judged_too_early(questions: Sequence[Asked]) -> list[int]:
+    """Ids of the questions that depend on one which stands further down."""
+    places = {key: place for place, key in enumerate(dict.fromkeys(question.id for question in questions))}
+    by_id = {question.id: question for question in questions}
+    return [
+        key
+        for key, question in by_id.items()
+        if any(places.get(parent, -1) > places[key] for parent in question.dependency)
+    ]
+
+
 def protocols(ask: Mapping[str, JSON], visual_qa: str) -> dict[str, Protocol]:
     """DPG-Bench mended and as published, over a data source (``ask``) and the visual question answerer of this name."""
     asked = {"images_per_prompt": 4, **ask}
@@ -165,6 +189,7 @@ class DPG:
     categories: Sequence[str] = L1
     slices: Mapping[str, Slice] = field(default_factory=dict)
     needs = frozenset[Capability]({"draw"})
+    knobs = KNOBS
     layout = DPGLayout()
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
@@ -192,12 +217,29 @@ class DPG:
         questions = asked_of(sample)
         if judge["first_row"] == "dropped":
             questions = left_by_script(questions)
-        return judge_answers(questions, cast(Mapping[str, str], observations["visual_qa"]["answers"]))
+        score = judge_answers(questions, cast(Mapping[str, str], observations["visual_qa"]["answers"]))
+        if judge.get("dependency") == "ignored" and score.value is not None:
+            answered = cast(Mapping[str, float], score.parts["answered"])
+            return replace(
+                score, value=sum(answered.values()) / len(answered), parts={**score.parts, "judged": answered}
+            )
+        return score
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
         last_only = judge["categories"] == "plain answers of the last picture"
         categories = {name: category_metric(name, last_only) for name in self.categories}
         return {"overall": mean_over_prompts, **categories, **sliced(mean_over_prompts, self.slices)}
+
+    def remarks(self, scored: Sequence[Scored], judge: Mapping[str, JSON]) -> Sequence[str]:
+        """Questions that are judged before one that they depend on: the table's order decides, there as here."""
+        samples = {item.sample.id: item.sample for item in scored}
+        early = [f"{name} {key}" for name, sample in samples.items() for key in judged_too_early(asked_of(sample))]
+        if not early:
+            return []
+        some = ", ".join(early[:5]) + (f" and {len(early) - 5} more" if len(early) > 5 else "")
+        return [
+            f"{len(early)} questions depend on one of a later row, so on its plain answer (prompt, question): {some}"
+        ]
 
 
 def mean_by_prompt(scored: Sequence[Scored]) -> list[Scored]:
@@ -240,20 +282,29 @@ def _answers(scored: Sequence[Scored], name: str, last_only: bool) -> Iterator[S
 def read_table(path: Path) -> dict[str, dict[str, JSON]]:
     """The benchmark's own CSV: {item: {"prompt": text, "questions": [...]}}, rows in order, each with its ``row``.
 
-    Raises UserError for a missing column, a row of another length, or a number that is none.
+    Raises UserError for a file that is no such table, a missing column, a row of another length, or a number that is
+    none. A dependency may name a question of a later row, or one that is not there: judging says what comes of it.
     """
     items: dict[str, dict[str, JSON]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or ()
-        missing = COLUMNS - set(columns)
-        if missing:
-            raise UserError(f"{path}: no column {', '.join(sorted(missing))}; DPG-Bench's dpg_bench.csv is expected")
-        for row, line in enumerate(reader):
-            if None in line or None in line.values():
-                raise UserError(f"{path}, row {row + 1}: too many or too few fields; {len(columns)} columns expected")
-            item = items.setdefault(line["item_id"], {"prompt": line["text"], "questions": []})
-            cast(list[JSON], item["questions"]).append(_question(line, row, path))
+    row = -1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or ()
+            missing = COLUMNS - set(columns)
+            if missing:
+                raise UserError(
+                    f"{path}: no column {', '.join(sorted(missing))}; DPG-Bench's dpg_bench.csv is expected"
+                )
+            for row, line in enumerate(reader):
+                if None in line or None in line.values():
+                    raise UserError(
+                        f"{path}, row {row + 1}: too many or too few fields; {len(columns)} columns expected"
+                    )
+                item = items.setdefault(line["item_id"], {"prompt": line["text"], "questions": []})
+                cast(list[JSON], item["questions"]).append(_question(line, row, path))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}, after row {row + 1}: {error}; DPG-Bench's dpg_bench.csv is expected") from error
     return items
 
 

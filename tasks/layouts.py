@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -115,16 +116,19 @@ class DPGLayout:
                 contents.faults.append(f"{file.name}: {files[item].name} is of the same prompt")
             else:
                 files[item] = file
-        grids = {item: _opened(file, file.name, contents.faults) for item, file in files.items()}
-        usual = Counter(grid.load().size for grid in grids.values() if grid is not None).most_common(1)
-        for item, grid in grids.items():
+        # Sizes first, from the files' heads: of a thousand grids no more than one is in memory at once.
+        sizes = Counter(size for file in files.values() if (size := _size(file))).most_common(1)
+        usual = sizes[0][0] if sizes else (0, 0)
+        for item, file in files.items():
+            grid = _opened(file, file.name, contents.faults)
             if grid is not None:
-                self._cut(item, files[item].name, grid, side, usual[0][0], contents)
+                self._cut(item, file.name, grid, side, usual, contents)
         contents.faults.extend(f"no picture of prompt {item}" for item in known if item not in files)
         return contents
 
     def write(self, folder: Path, samples: Sequence[Sample], pictures: Mapping[tuple[str, int], Picture]) -> None:
-        """Prompts of which a picture is missing are left out: a grid with a hole would be scored as if it had none."""
+        """Prompts of which a picture is missing, or is of another size, are left out: a grid with a hole or an overlap
+        would be scored as if it had none."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, own in _by_sample(pictures).items():
             side = math.isqrt(len(own))
@@ -132,6 +136,8 @@ class DPGLayout:
                 continue
             tiles = [own[index].load() for index in range(len(own))]
             width, height = tiles[0].size
+            if any(tile.size != (width, height) for tile in tiles):
+                continue
             grid = Image.new("RGB", (side * width, side * height))
             for index, tile in enumerate(tiles):
                 grid.paste(tile, (index % side * width, index // side * height))
@@ -143,6 +149,13 @@ class DPGLayout:
         width, height = image.size
         if width % side or height % side:
             contents.faults.append(f"{name}: {width} x {height} pixels can't be cut into {side} x {side} pictures")
+            return
+        if side > 1 and width != height:
+            # Four pictures in a row would be cut through the middle of each, and nobody would notice.
+            contents.faults.append(
+                f"{name}: {width} x {height} pixels are no {side} x {side} grid of squares, which is what the official "
+                "script cuts"
+            )
             return
         if image.size != usual:
             contents.faults.append(
@@ -169,6 +182,18 @@ def _by_sample(pictures: Mapping[tuple[str, int], Picture]) -> dict[str, dict[in
 def metadata_of(sample: Sample) -> dict[str, object]:
     """A prompt's line of GenEval's ``evaluation_metadata.jsonl``."""
     return {**sample.target, "prompt": sample.inputs["prompt"]}
+
+
+def _size(file: Path) -> tuple[int, int] | None:
+    """Width and height, without reading the pixels; None for what is no picture."""
+    try:
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(file) as image,
+        ):
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # whatever Pillow finds wrong with a head
+        return None
 
 
 def _opened(file: Path, name: str, faults: list[str]) -> Picture | None:

@@ -71,6 +71,14 @@ def test_a_child_before_its_parent_sees_the_plain_answer() -> None:
     assert judge_answers(tree([2], [3], [0]), answers("yyn")).value == pytest.approx(1 / 3)
 
 
+def test_children_before_their_parents_are_told() -> None:
+    early, orphan = sample("a", tree([2], [3], [0])), sample("b", tree([0], [9]))
+    judge = TASK.protocols["fixed"].judge
+    (remark,) = TASK.remarks([*scored("fixed", early, ["yyn", "yyy"]), *scored("fixed", orphan, ["yy"])], judge)
+    assert remark.startswith("2 questions depend on one of a later row") and remark.endswith("a 1, a 2")
+    assert TASK.remarks(scored("fixed", orphan, ["yy"]), judge) == []
+
+
 @pytest.mark.parametrize("answer", ["Yes", "yes.", " yes", "y e s", "", "yes it is"])
 def test_only_the_exact_word_is_a_yes(answer: str) -> None:
     assert judge_answers(tree([0]), {"1": answer}).value == 0.0
