@@ -64,3 +64,41 @@ dpg = Dataset(
     licence="Apache-2.0",
     source="https://github.com/TencentQQGYLab/ELLA",
 )
+
+# Address and MD5 sum as VLMEvalKit has them at e8e78f0, vlmeval/dataset/image_vqa.py.
+ocrbench = Dataset(
+    "ocrbench",
+    "OCRBench: a thousand questions about text in pictures",
+    (
+        File(
+            "OCRBench.tsv",
+            "https://opencompass.openxlab.space/utils/VLMEval/OCRBench.tsv",
+            "md5:e953d98a987cc6e26ef717b61260b778",
+        ),
+    ),
+    licence="none stated; the pictures come from 29 public data sets",
+    source="https://github.com/Yuliang-Liu/MultimodalOCR",
+)
+
+# The address's revision and the prompts' SHA-256 are those of sooyoung-ryu/Q-Drift at c0d4e15,
+# manifests/mjhq_splits.json; the zip's SHA-256 is the one that the hub shows for it.
+MJHQ_AT = "https://huggingface.co/datasets/playgroundai/MJHQ-30K/resolve/15b0a659e066e763d0e9a6cd8f00e25f8af5e084"
+
+mjhq = Dataset(
+    "mjhq",
+    "MJHQ-30K: 30,000 prompts with Midjourney's pictures of them, the references of FID (3.6 GB)",
+    (
+        File(
+            "meta_data.json",
+            f"{MJHQ_AT}/meta_data.json",
+            "sha256:db9cc0a0c637adbb16eda4c644e46dd23b63111f70434649d66a601e0f0eef30",
+        ),
+        File(
+            "mjhq30k_imgs.zip",
+            f"{MJHQ_AT}/mjhq30k_imgs.zip",
+            "sha256:dacdc4328f294696ef0ee389be4bcf3fc96d112060ef10c13384836b54d4a8ec",
+        ),
+    ),
+    licence="none stated; the pictures were made with Midjourney",
+    source="https://huggingface.co/datasets/playgroundai/MJHQ-30K",
+)
