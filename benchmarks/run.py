@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,10 +34,14 @@ class Scale:
     drawing_rounds: int = 3
     short_rounds: int = 7
     child_rounds: int = 3
+    detector_batches: Sequence[int] = (1, 4)
+    coloured_pictures: int = 16
+    read_pictures: int = 8
 
 
+INSTRUMENTS = ("judging", "reader", "colours", "detector")
 FULL = Scale()
-QUICK = Scale(codes=32, flow_steps=1, drawing_rounds=1, short_rounds=2, child_rounds=1)
+QUICK = Scale(32, 1, drawing_rounds=1, short_rounds=2, child_rounds=1, detector_batches=(1,), coloured_pictures=1)
 
 
 class Bench:
@@ -96,6 +100,18 @@ class Bench:
 
         return [flow_scene(self.flowing, tokens, images) for images in (1, 4) for tokens in (20, 200)]
 
+    def instruments(self, scene: str) -> Sequence[Comparison | Figure]:
+        from benchmarks import instruments
+
+        rounds = self.scale.drawing_rounds
+        if scene == "detector":
+            return instruments.detector_pace(instruments.random_detector(), self.scale.detector_batches, rounds)
+        if scene == "colours":
+            return instruments.colours_pace(instruments.random_colours(), self.scale.coloured_pictures, rounds)
+        if scene == "reader":
+            return instruments.reading_pace(self.scale.read_pictures, rounds)
+        return instruments.judging(instruments.Scale(), rounds)
+
     def scenes(self) -> dict[str, Callable[[], Sequence[Comparison | Figure]]]:
         """By name, in the order in which they run: short ones first."""
         rounds, codes = self.scale.child_rounds, self.scale.codes
@@ -112,6 +128,7 @@ class Bench:
             "load": lambda: children.figures_of_loading(rounds),
             "memory": lambda: children.figures_of_memory(16, codes, 1),
             "flow-memory": lambda: children.figures_of_flow_memory(4, 200),
+            **{f"instruments-{name}": partial(self.instruments, name) for name in INSTRUMENTS},
         }
 
 

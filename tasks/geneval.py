@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 
+from janus_eval.explaining.knobs import ABSENT, Knob
 from janus_eval.seams import Metric, Seeds
 from janus_eval.statistics import category_mean, grouped_mean, proportion
 from janus_eval.tasks.layouts import GenEvalLayout
@@ -51,6 +52,27 @@ class Knobs:
     """A box is dropped where its IoU with a better one of its class reaches this; 1 drops none, not even doubles."""
     position_threshold: float = 0.1
     """Dead zone of a relation, as a share of the two boxes' summed width (left, right) or height (above, below)."""
+
+
+KNOBS = (
+    Knob(
+        "judge.threshold",
+        (0.2, 0.4, 0.5),
+        "a detector with other confidences acts like another threshold (geneval #15)",
+    ),
+    Knob("judge.counting_threshold", (0.3, 0.8), "0.3: no threshold of its own for counting"),
+    Knob("judge.max_objects", (100,), "all that the detector tells"),
+    Knob("judge.nms_threshold", (0.5,), "overlapping boxes of a class are dropped"),
+    Knob("judge.position_threshold", (0.0, 0.2), "no dead zone, or a wider one"),
+    Knob(
+        "judge.aggregate",
+        (ABSENT, "pictures", "any"),
+        "pictures count alike; any: prompts with one right picture do",
+        "categories",
+    ),
+    Knob("ask.images_per_prompt", (1,), "the first picture of each prompt alone"),
+)
+"""What stored boxes and colours can be judged by in other ways, beside the protocols."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +244,7 @@ class GenEval:
     tags: Sequence[str] = TAGS
     slices: Mapping[str, Slice] = field(default_factory=dict)
     needs = frozenset[Capability]({"draw"})
+    knobs = KNOBS
     layout = GenEvalLayout()
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
@@ -250,7 +273,8 @@ class GenEval:
     ) -> Score:
         boxes = cast(Mapping[str, Sequence[Box]], observations["detector"]["boxes"])
         colours = likeliest_colours(observations.get("colour_classifier"))
-        knobs = Knobs(**cast(dict[str, float], judge))  # type: ignore[arg-type]
+        given = {knob.name: cast(float, judge[knob.name]) for knob in fields(Knobs) if knob.name in judge}
+        knobs = Knobs(**given)  # type: ignore[arg-type]
         try:
             verdict = judge_picture(sample.target, boxes, colours, knobs)
         except UnseenColourError as error:
@@ -258,10 +282,9 @@ class GenEval:
         return Score(float(verdict.correct), extracted=cast(JSON, verdict.kept), reason=verdict.reason)
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
-        # Not the mean over pictures: counting's 80 prompts weigh as much as the 100 of position.
         tags = {tag: in_category(tag) for tag in self.tags}
         return {
-            "overall": category_mean,
+            "overall": AGGREGATES[str(judge.get("aggregate", "categories"))],
             **sliced(grouped_mean, tags),
             "prompts_any": prompts_any,
             **sliced(category_mean, self.slices),
@@ -282,3 +305,8 @@ def likeliest_colours(observation: Mapping[str, JSON] | None) -> dict[str, list[
 def prompts_any(scored: Sequence[Scored]) -> Estimate:
     """Share of prompts of which at least one picture is correct."""
     return proportion(folded(scored, lambda images: Score(max(cast(float, item.score.value) for item in images))))
+
+
+AGGREGATES: dict[str, Metric] = {"categories": category_mean, "pictures": grouped_mean, "any": prompts_any}
+"""``judge.aggregate``, "categories" where nothing is said: counting's 80 prompts then weigh as much as the 100 of
+position, which they don't in the mean over pictures."""

@@ -11,9 +11,11 @@ from janus_eval.datasets import find
 from janus_eval.errors import UserError
 from janus_eval.tasks import datasets
 from janus_eval.tasks.geneval import CLAUSES, TAGS, GenEval, protocols
+from janus_eval.tasks.instruments.mask2former.classes import CLASSES
 from janus_eval.types import JSON, Sample
 
 RELATIONS = ("left of", "right of", "above", "below")
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
 
 
 def read(path: Path) -> list[Sample]:
@@ -61,11 +63,19 @@ def _clause_fault(clauses: Any) -> str:
     for place, clause in enumerate(clauses):
         if not isinstance(clause, dict) or not isinstance(clause.get("class"), str):
             return f"clause {place + 1} has no class"
-        count, position = clause.get("count"), clause.get("position")
+        count, position, colour = clause.get("count"), clause.get("position"), clause.get("color", COLOURS[0])
+        fault = ""
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            return f"clause {place + 1}: count {count!r}, a number from 1 is expected"
-        if position is not None and not _is_position(position, place):
-            return f"clause {place + 1}: position {position!r}, [relation, number of a clause before] expected"
+            fault = f"count {count!r}, a number from 1 is expected"
+        elif position is not None and not _is_position(position, place):
+            fault = f"position {position!r}, [relation, number of a clause before] expected"
+        # Nobody would ever find the next two: a wrong picture could not be told from a wrong prompt.
+        elif clause["class"] not in CLASSES:
+            fault = f"class {clause['class']!r} is none of COCO's {len(CLASSES)}, as GenEval words them"
+        elif colour not in COLOURS:
+            fault = f"color {colour!r} is none of {', '.join(COLOURS)}"
+        if fault:
+            return f"clause {place + 1}: {fault}"
     return ""
 
 

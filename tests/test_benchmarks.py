@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import asking, children, drawing, flowing, measure, midsize, run
+from benchmarks import asking, children, drawing, flowing, instruments, measure, midsize, run
 from benchmarks.asking import Pair
 from benchmarks.drawing import Setting
 from benchmarks.peers import TOKEN, script_draw, transformers_answer, transformers_draw, transformers_janus
@@ -18,6 +18,9 @@ from janus_eval.models.janus_pro.sampling import draw_codes
 from janus_eval.models.janus_pro.vq import VQConfig
 from janus_eval.models.parts.picking import greedy
 from janus_eval.models.parts.siglip import SiglipConfig
+from janus_eval.tasks.instruments.mask2former.instrument import Mask2Former
+from janus_eval.tasks.instruments.mask2former.self_test import SIZES
+from janus_eval.types import Failure
 
 pytestmark = pytest.mark.filterwarnings("ignore:.past_key_values. is deprecated:FutureWarning")
 CODES = 16
@@ -121,3 +124,41 @@ def test_the_demos_way_flows_to_the_same_latents(config: JanusProConfig) -> None
     assert (ours[0] - ours[1]).abs().max() > 1e-2, "equal whatever the prompt: the comparison says nothing"
     rows = {row["contender"]: row for row in flowing.flow_scene(setting, 7, 2).rows()}
     assert "cpu_ratio" in rows[flowing.DEMO]
+
+
+def tiny_detector() -> Mask2Former:
+    detector = instruments.random_detector(SIZES)
+    detector._pipeline = dataclasses.replace(detector._pipeline, scale=(96, 64))
+    return detector
+
+
+@pytest.mark.filterwarnings("ignore:pkg_resources is deprecated")
+def test_instruments_are_paced_by_what_they_see() -> None:
+    found = instruments.detector_pace(tiny_detector(), (1, 2), 1)
+    colours = instruments.random_colours(instruments.ClipSizes(8, 32, 1, 64, 16, 77, 49408, 64, 1, 1))
+    found += instruments.colours_pace(colours, 2, 2)
+    assert [figure.unit for figure in found] == ["pictures a second", "pictures a CPU second"] * 2 + [
+        "crops a second", "crops a CPU second",
+    ]  # fmt: skip
+    assert all(value > 0 for figure in found for value in figure.values) and len(found[-1].values) == 2
+    assert "2 of 384 x 384 pixels at a time" in found[2].name and "4 crops at a time" in found[-1].name
+
+
+def test_a_look_that_fails_is_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = tiny_detector()
+    monkeypatch.setattr(detector, "observe", lambda looks: [Failure("too dark")])
+    with pytest.raises(RuntimeError, match="too dark"):
+        instruments.detector_pace(detector, (1,), 1)
+
+
+def test_the_reader_is_paced_or_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    found = instruments.reading_pace(1, 1)
+    assert found or "left out" in capsys.readouterr().err
+
+
+def test_judging_again_asks_nobody_and_changes_nothing() -> None:
+    scale = instruments.Scale((2,) * 6, 3, 2, 10)
+    figures = instruments.judging(scale, 1)
+    assert [figure.name.partition(",")[0] for figure in figures[::2]] == [
+        "judging 48 responses of geneval/official", "judging 12 responses of mmbench/circular",
+    ]  # fmt: skip

@@ -23,7 +23,7 @@ from janus_eval.checkpoint import read_tensors
 from janus_eval.errors import UserError
 from janus_eval.fingerprint import digest
 from janus_eval.pictures import PictureError
-from janus_eval.tasks.instruments.files import checked, published
+from janus_eval.tasks.instruments.files import WeightFile, expect_module
 from janus_eval.types import JSON, Failure, Look, Observation
 
 SHA256 = "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1738a03836"
@@ -41,13 +41,20 @@ CROPS_AT_ONCE = 64
 VERSION = "1"
 
 
+class Shown(NamedTuple):
+    """A crop as the network gets it, [3, S, S], and the class of what it shows."""
+
+    pixels: Tensor
+    name: str
+
+
 class _Crop(NamedTuple):
     """A box to be looked at: of which look, class and row."""
 
     place: int
     name: str
     row: int
-    pixels: Tensor
+    shown: Shown
 
 
 class ClipColours:
@@ -61,37 +68,20 @@ class ClipColours:
     kind = "colour_classifier"
 
     def __init__(self, weights: Path | None = None, *, device: str | None = None) -> None:
-        self._weights = weights
+        self._weights = WeightFile(URL, "the colour classifier's weights", SHA256, weights)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        named = checked(weights) if weights else SHA256
         constants: JSON = [COLOURS, TEMPLATES, GROUND, LEAST_SCORE, MOST_BOXES]
-        self.version = f"{VERSION} weights {named[:16]} constants {digest(constants)}"
-        self._embedded: dict[str, Tensor] = {}
+        self.version = f"{VERSION} weights {self._weights.sha256[:16]} constants {digest(constants)}"
 
     def prepare(self) -> None:
-        """Raises UserError where the published weights are absent or others."""
-        _ = self._file
+        """Raises AbsentError where CLIP's code or the published weights are absent, UserError for other weights."""
+        expect_module("clip", "geneval", "the colour classifier")
+        _ = self._weights.path
 
     @cached_property
-    def _file(self) -> Path:
-        if self._weights:
-            return self._weights
-        path = published(URL, "the colour classifier's weights")
-        found = checked(path)
-        if found != SHA256:
-            raise UserError(f"{path} is not the published file: its SHA-256 is {found}; download {URL} again")
-        return path
-
-    @cached_property
-    def _model(self) -> Any:  # clip has no types
-        import clip.model
-
-        tensors = _state(self._file)
-        try:
-            model = clip.model.build_model(tensors)
-        except (KeyError, RuntimeError, ValueError, IndexError) as error:
-            raise UserError(f"{self._file} holds no CLIP with OpenAI's names ({error})") from error
-        return model.float().to(self._device).requires_grad_(False)
+    def _network(self) -> Network:
+        path = self._weights.path
+        return Network(_state(path), self._device, str(path))
 
     def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
         """Look at a batch, in order; crops of all its pictures go through the network together."""
@@ -106,25 +96,20 @@ class ClipColours:
             crops += found
             boxes = _boxes(look)
             tables[place] = {name: [None] * len(boxes.get(name, ())) for name in _classes(look)}
-        for crop, row in zip(crops, self._probabilities(crops), strict=True):
+        for crop, row in zip(crops, self._network.probabilities([crop.shown for crop in crops]), strict=True):
             tables[crop.place][crop.name][crop.row] = row
         for place, table in tables.items():
             results[place] = Observation({"colours": list(COLOURS), "probabilities": cast(JSON, table)})
         return [results[place] for place in range(len(looks))]
 
     def self_test(self) -> str:
-        """Discs of four colours on grey must be named rightly."""
-        shades = {"red": (220, 20, 20), "green": (20, 160, 40), "blue": (20, 60, 220), "yellow": (240, 220, 20)}
-        rows, columns = np.mgrid[:96, :96]
-        disc = (rows - 48) ** 2 + (columns - 48) ** 2 < 40**2
-        crops = []
-        for place, shade in enumerate(shades.values()):
-            pixels = np.where(disc[..., None], np.array(shade, np.uint8), np.uint8(153))
-            crops.append(_Crop(place, "sports ball", 0, self._prepared(Image.fromarray(pixels))))
-        seen = [COLOURS[int(np.argmax(row))] for row in self._probabilities(crops)]
-        if seen != list(shades):
-            raise AssertionError(f"balls that are {', '.join(shades)} were seen as {', '.join(seen)}")
-        return f"balls that are {', '.join(shades)}"
+        """A made network must see on this machine what CLIP's rules say, and the real one name plain colours.
+
+        Raises UserError where either does not.
+        """
+        from janus_eval.tasks.instruments.clip_self_test import known_case, plain_colours
+
+        return f"{known_case(self._device)}; {plain_colours(self._network)}"
 
     def _crops(self, place: int, look: Look) -> list[_Crop] | Failure:
         if look.image is None:
@@ -142,24 +127,40 @@ class ClipColours:
             rows = boxes.get(name, ())
             for row in _worth(rows):
                 shown = Image.composite(image, ground, unpacked(masks[name][row], image.size))
-                crops.append(_Crop(place, name, row, self._prepared(shown.crop(_edges(rows[row])))))
+                pixels = self._network.prepared(shown.crop(_edges(rows[row])))
+                crops.append(_Crop(place, name, row, Shown(pixels, name)))
         return crops
 
-    def _prepared(self, image: Image.Image) -> Tensor:
+
+class Network:
+    """OpenAI's CLIP, and what it makes of colours. Raises UserError for tensors that are none of it."""
+
+    def __init__(self, tensors: dict[str, Tensor], device: torch.device, where: str) -> None:
+        import clip.model
+
+        try:
+            model = clip.model.build_model(tensors)
+        except (KeyError, RuntimeError, ValueError, IndexError) as error:
+            raise UserError(f"{where} holds no CLIP with OpenAI's names ({error})") from error
+        self.model: Any = model.float().to(device).requires_grad_(False)  # clip has no types
+        self._device = device
+        self._embedded: dict[str, Tensor] = {}
+
+    def prepared(self, image: Image.Image) -> Tensor:
         """CLIP's own preprocessing, ``[3, S, S]``: short side to the size, the middle, normalised."""
         import clip.clip
 
-        pixels: Tensor = clip.clip._transform(self._model.visual.input_resolution)(image)
+        pixels: Tensor = clip.clip._transform(self.model.visual.input_resolution)(image)
         return pixels
 
     @torch.inference_mode()
-    def _probabilities(self, crops: Sequence[_Crop]) -> list[list[float]]:
+    def probabilities(self, crops: Sequence[Shown]) -> list[list[float]]:
         """One row of probabilities a crop, over the colours."""
         rows: list[list[float]] = []
         for start in range(0, len(crops), CROPS_AT_ONCE):
             part = crops[start : start + CROPS_AT_ONCE]
             pixels = torch.stack([crop.pixels for crop in part]).to(self._device)
-            features = F.normalize(self._model.encode_image(pixels).float(), dim=-1)
+            features = F.normalize(self.model.encode_image(pixels).float(), dim=-1)
             texts = torch.stack([self._colours_of(crop.name) for crop in part])
             found = (100.0 * (texts @ features[..., None])[..., 0]).softmax(-1)
             rows += [[round(value, 6) for value in row] for row in found.tolist()]
@@ -171,7 +172,7 @@ class ClipColours:
             import clip
 
             texts = [template.format(colour=colour, name=name) for colour in COLOURS for template in TEMPLATES]
-            embedded = F.normalize(self._model.encode_text(clip.tokenize(texts).to(self._device)).float(), dim=-1)
+            embedded = F.normalize(self.model.encode_text(clip.tokenize(texts).to(self._device)).float(), dim=-1)
             self._embedded[name] = F.normalize(embedded.unflatten(0, (len(COLOURS), -1)).mean(1), dim=-1)
         return self._embedded[name]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
+from functools import cached_property
 from pathlib import Path
 
 from janus_eval.disk import user_folder
@@ -15,6 +17,32 @@ VARIABLE = "JANUS_EVAL_WEIGHTS"
 _HASHED = re.compile(r".*-([0-9a-f]{8})\.\w+")
 DIGITS = 8
 """Of a SHA-256 at the end of a file's name, as OpenMMLab has it."""
+
+
+class WeightFile:
+    """The weights that an instrument was made with: a file that is given, else the published one of ``url``.
+
+    ``sha256``: of the published one, or the first digits of it. The published file is looked for when it is first
+    needed, and a run that is only judged again does not need it. Raises UserError where a file that is given can't be
+    read or is not what its name says.
+    """
+
+    def __init__(self, url: str, what: str, sha256: str, given: Path | None = None) -> None:
+        self._url, self._what, self._given = url, what, given
+        self.sha256 = checked(given) if given else sha256
+        """Known without the published file."""
+
+    @cached_property
+    def path(self) -> Path:
+        """Where the file is, once its SHA-256 is right. Raises AbsentError where it is not there, UserError where it
+        is another one."""
+        if self._given:
+            return self._given
+        path = published(self._url, self._what)
+        found = checked(path)
+        if not found.startswith(self.sha256):
+            raise UserError(f"{path} is not the published file: its SHA-256 is {found}; download {self._url} again")
+        return path
 
 
 def folder() -> Path:
@@ -31,6 +59,12 @@ def published(url: str, what: str) -> Path:
             f"{VARIABLE}=FOLDER"
         )
     return path
+
+
+def expect_module(module: str, extra: str, what: str) -> None:
+    """Raise AbsentError where a module is not installed that comes with one of the project's extras."""
+    if importlib.util.find_spec(module) is None:
+        raise AbsentError(f"{what} needs {module}, which is not installed: pip install 'janus-eval[{extra}]'")
 
 
 def named_digits(name: str) -> str:

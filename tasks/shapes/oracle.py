@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from janus_eval.pictures import PictureError
-from janus_eval.tasks.shapes import vqa
+from janus_eval.tasks.shapes import self_test, vqa
 from janus_eval.tasks.shapes.detection import Detection, Mask
 from janus_eval.tasks.shapes.scenes import CANVAS, COLOURS, PALETTE, Pixels
 from janus_eval.tasks.shapes.sight import Sight, see
@@ -65,6 +65,9 @@ class ShapesDetector:
 
     def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
         return _each(looks, self._observe)
+
+    def self_test(self) -> str:
+        return self_test.boxes(self)
 
     @staticmethod
     def _observe(look: Look, sight: Sight) -> Observation:
@@ -118,6 +121,9 @@ class ShapesColours:
     def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
         return _each(looks, self._observe)
 
+    def self_test(self) -> str:
+        return self_test.colours(self, ShapesDetector())
+
     @staticmethod
     def _observe(look: Look, sight: Sight) -> Observation:
         if "detector" not in look.earlier:
@@ -166,6 +172,9 @@ class ShapesVQA:
     def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
         return _each(looks, self._observe)
 
+    def self_test(self) -> str:
+        return self_test.answers(self)
+
     @staticmethod
     def _observe(look: Look, sight: Sight) -> Observation:
         questions = cast(Mapping[str, str], look.query["questions"])
@@ -180,6 +189,9 @@ class ShapesReader:
 
     def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
         return _each(looks, self._observe)
+
+    def self_test(self) -> str:
+        return self_test.text(self)
 
     @staticmethod
     def _observe(look: Look, sight: Sight) -> Observation:

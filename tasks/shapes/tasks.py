@@ -121,6 +121,6 @@ shapes_ocr_write = ocr.TextWriting(
 suite = Suite(
     "shapes",
     tuple(task.name for task in (shapes_mmbench, shapes_geneval, shapes_dpg, shapes_ocr_read, shapes_ocr_write)),
-    models=("nano-janus-pro", "oracle", "blank"),
+    models=("nano-janus-pro", "nano-janus-flow", "oracle", "blank"),
     title="The embedded default: a procedural world, offline, in minutes",
 )

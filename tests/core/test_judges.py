@@ -39,6 +39,17 @@ def test_questions_of_a_picture_are_answered_by_key(toys: ModuleType) -> None:
     assert judge.observe([]) == []
 
 
+def test_it_must_say_something_of_a_drawn_picture(toys: ModuleType) -> None:
+    assert (
+        ModelVQA("model:toy").self_test() == ModelVQA("model:oracle").self_test() == "an answer about a drawn picture"
+    )
+    instruments = Instruments()
+    with pytest.raises(
+        UserError, match=r"'model:toy\?broken=circle' fails its self-test: KeyError: 'cannot do Is there"
+    ):
+        instruments.ready("model:toy?broken=circle")
+
+
 def test_settings_and_weights_are_its_version(toys: ModuleType) -> None:
     assert ModelVQA("model:toy?skill=1").version == ModelVQA("model:toy?skill=1").version
     assert ModelVQA("model:toy?skill=1").version != ModelVQA("model:toy?skill=0.5").version

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from janus_eval.errors import UserError
+from janus_eval.tasks import geneval_tasks
 from janus_eval.tasks.geneval_tasks import geneval, read
+from janus_eval.tasks.instruments import clip_colours
 
 ROW = {"tag": "two_object", "include": [{"class": "cat", "count": 1}, {"class": "dog", "count": 1}], "prompt": "both"}
 
@@ -45,6 +47,9 @@ def test_rows_become_samples_and_equal_ones_a_group(tmp_path: Path) -> None:
         ({"exclude": [{"class": "cat"}]}, "exclude clause 1: count None"),
         ({"include": [{"class": "cat", "count": 1, "position": ["left of", 0]}]}, "number of a clause before"),
         ({"include": [*ROW["include"], {"class": "x", "count": 1, "position": ["near", 0]}]}, "position ['near', 0]"),
+        ({"include": [{"class": "ufo", "count": 1}]}, "include clause 1: class 'ufo' is none of COCO's 80"),
+        ({"exclude": [{"class": "tv monitor", "count": 1}]}, "exclude clause 1: class 'tv monitor'"),
+        ({"include": [{"class": "cat", "count": 1, "color": "cyan"}]}, "color 'cyan' is none of red, orange"),
     ],
 )
 def test_what_no_picture_can_be_judged_by_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -64,3 +69,7 @@ def test_without_the_file_the_command_that_gets_it_is_named(tmp_path: Path, monk
     monkeypatch.setenv("JANUS_EVAL_DATA", str(tmp_path))
     with pytest.raises(UserError, match="janus-eval fetch geneval"):
         geneval.samples(geneval.protocols["official"].ask)
+
+
+def test_the_colours_are_the_classifiers() -> None:
+    assert geneval_tasks.COLOURS == clip_colours.COLOURS

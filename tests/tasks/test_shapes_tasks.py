@@ -12,7 +12,7 @@ from janus_eval.randomness import seed_of
 from janus_eval.seams import Task
 from janus_eval.tasks import plugins
 from janus_eval.tasks.shapes import tasks
-from janus_eval.types import JSON, Request, Response, Sample, Scored
+from janus_eval.types import JSON, Drawing, Question, Ranking, Request, Response, Sample, Scored
 
 TASKS: list[Task] = [
     tasks.shapes_mmbench,
@@ -33,8 +33,11 @@ def asked(task: Task, protocol: str) -> list[tuple[Sample, list[Request]]]:
     return [(sample, list(task.requests(sample, ask, seeds))) for sample in task.samples(ask)]
 
 
-def perfect(task: Task, sample: Sample) -> tuple[Response, dict[str, Mapping[str, JSON]]]:
+def perfect(task: Task, sample: Sample, request: Request) -> tuple[Response, dict[str, Mapping[str, JSON]]]:
     """A response and observations of it that leave nothing to wish for."""
+    if isinstance(request, Ranking):
+        right = sample.target["answer"]
+        return Response(likelihoods=tuple(0.0 if text == right else -1.0 for text in request.continuations)), {}
     if task is tasks.shapes_mmbench:
         return Response(text=str(sample.target["answer"])), {}
     text = sample.target.get("text")
@@ -69,8 +72,8 @@ def test_perfect_answers_score_one_on_every_metric(task: Task) -> None:
         pairs = asked(task, name)
         scored = []
         for sample, requests in pairs:
-            response, observations = perfect(task, sample)
-            for k in range(len(requests)):
+            for k, request in enumerate(requests):
+                response, observations = perfect(task, sample, request)
                 scored.append(Scored(sample, k, task.score(sample, k, response, observations, protocol.judge)))
         for metric_name, metric in task.metrics(protocol.judge).items():
             estimate = metric(scored)
@@ -87,7 +90,8 @@ def test_every_request_has_its_own_key_and_seed(task: Task) -> None:
     for name in task.protocols:
         requests = [request for _, several in asked(task, name) for request in several]
         assert len({request.key for request in requests}) == len(requests)
-        assert len({request.seed for request in requests}) == len(requests)
+        seeds = [request.seed for request in requests if isinstance(request, Question | Drawing)]
+        assert len(set(seeds)) == len(seeds) == sum(not isinstance(request, Ranking) for request in requests)
         assert {request.key.task for request in requests} == {task.name}
 
 

@@ -203,10 +203,10 @@ def build(sizes: Sizes) -> Mask2FormerForUniversalSegmentation:
             layer.self_attn = modeling_mask2former.Mask2FormerPixelDecoderEncoderMultiscaleDeformableAttention(
                 sizes.feat_channels, sizes.pixel_decoder.num_heads, LEVELS, sizes.num_points
             )
-    if not hasattr(model.model.pixel_level_module.encoder, "swin"):
-        raise unfit("another backbone")
-    # The backbone's feature maps have norms of their own; the one that a classifier would read has no weights in mmdet.
-    model.model.pixel_level_module.encoder.swin.layernorm = nn.Identity()
+    backbone = getattr(model.model.pixel_level_module.encoder, "swin", None)
+    if backbone is not None:  # before transformers 5.9 there is none, and no such norm
+        # The backbone's feature maps have norms of their own; the one that a classifier would read has no weights here.
+        backbone.layernorm = nn.Identity()
     del model.criterion
     nn.Module.eval(model)
     return model
@@ -216,5 +216,5 @@ def unfit(what: str) -> UserError:
     """For modules of another version of transformers, which may name and order its parts otherwise."""
     return UserError(
         f"transformers {transformers_version} has a Mask2Former that the detector's table does not know ({what}): "
-        "install the version that this release was made with: pip install 'transformers==5.23.*'"
+        "install a version that it was tried with: pip install 'transformers==5.24.*'"
     )

@@ -94,6 +94,18 @@ MMDET2: Sequence[tuple[str, str]] = (
 )
 """From mmdet 3's names to mmdet 2's."""
 
+BEFORE_5_9: Sequence[tuple[str, str]] = (
+    (r"\.encoder\.swin\.", ".encoder."),
+    (r"\.attention\.q_proj", ".attention.self.query"),
+    (r"\.attention\.k_proj", ".attention.self.key"),
+    (r"\.attention\.v_proj", ".attention.self.value"),
+    (r"\.attention\.o_proj", ".attention.output.dense"),
+    (r"\.attention\.relative_position_bias\.", ".attention.self."),
+    (r"\.mlp\.fc1", ".intermediate.dense"),
+    (r"\.mlp\.fc2", ".output.dense"),
+)
+"""From the names that the backbone has in transformers from 5.9 on to those that it had before."""
+
 COMPUTED = re.compile(r"backbone\.stages\.\d+\.blocks\.\d+\.attn\.w_msa\.relative_position_index")
 """Tensors of a checkpoint that follow from the window's size and are not read."""
 
@@ -132,7 +144,7 @@ def load_weights(
         for parameter, part in zip(piece.ours, values.chunk(len(piece.ours)), strict=True):
             owner, _, leaf = parameter.rpartition(".")
             setattr(model.get_submodule(owner), leaf, nn.Parameter(part.clone(), requires_grad=False))
-    _fill_position_indices(model, device)
+    _fill_position_indices(model, sizes.backbone.window_size, device)
     empty = [name for name, tensor in chain(model.named_parameters(), model.named_buffers()) if tensor.is_meta]
     if empty:
         raise unfit(_some(empty))
@@ -143,8 +155,10 @@ def pieces(model: nn.Module, sizes: Sizes) -> dict[str, Piece]:
     """Every tensor that an mmdet 3 checkpoint of this model must hold. Raises UserError where the table does not cover
     the model, as another version of transformers may name its parts otherwise."""
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    older = not any(name.startswith(f"{SWIN}.swin.") for name in shapes)
     found: dict[str, Piece] = {}
-    for theirs, *ours in _rows(sizes):
+    for theirs, *names in _rows(sizes):
+        ours = [renamed(name, BEFORE_5_9) if name.startswith(SWIN) and older else name for name in names]
         leaves = [""] if ours[0] in shapes else [leaf for leaf in (".weight", ".bias") if ours[0] + leaf in shapes]
         for leaf in leaves:
             parts = tuple(name + leaf for name in ours)
@@ -158,7 +172,11 @@ def pieces(model: nn.Module, sizes: Sizes) -> dict[str, Piece]:
 
 def mmdet2_name(name: str) -> str:
     """What mmdet 2 calls the tensor of this mmdet 3 name."""
-    for pattern, replacement in MMDET2:
+    return renamed(name, MMDET2)
+
+
+def renamed(name: str, rules: Sequence[tuple[str, str]]) -> str:
+    for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
 
@@ -206,13 +224,14 @@ def _spelt(template: str) -> str:
     return template
 
 
-def _fill_position_indices(model: Mask2FormerForUniversalSegmentation, device: torch.device) -> None:
-    """Which bias of its table a pair of a window's places has: computed anew, as the empty model holds no values."""
-    for stage in model.model.pixel_level_module.encoder.swin.encoder.layers:
-        for block in stage.blocks:
-            bias = block.attention.relative_position_bias
-            computed = type(bias)(1, bias.window_size).relative_position_index
-            bias.relative_position_index = computed.to(device)
+def _fill_position_indices(model: Mask2FormerForUniversalSegmentation, window: int, device: torch.device) -> None:
+    """Which bias of its table a pair of a window's places has, row by row: the empty model holds no values."""
+    rows, columns = (places.flatten() for places in torch.meshgrid(*[torch.arange(window)] * 2, indexing="ij"))
+    down, right = (places[:, None] - places + window - 1 for places in (rows, columns))
+    indices = (down * (2 * window - 1) + right).to(device)
+    for module in model.model.pixel_level_module.encoder.modules():
+        if hasattr(module, "relative_position_index"):
+            module.relative_position_index = indices.reshape(module.relative_position_index.shape)
 
 
 def _refuse_mismatch(where: str, expected: Mapping[str, Piece], found: Mapping[str, Tensor]) -> None:
