@@ -11,6 +11,7 @@ def plugins() -> dict[str, dict[str, str]]:
             "janus": "janus_eval.models.janus_pro.family:janus | Janus-1.3B (DeepSeek), Janus-Pro's predecessor",
             "janus-flow": "janus_eval.models.janus_flow.family:janus_flow | JanusFlow-1.3B (DeepSeek)",
             "nano-janus-pro": "janus_eval.models.nano:nano_janus_pro | a small Janus-Pro that ships with the package",
+            "nano-janus-flow": "janus_eval.models.nano:nano_janus_flow | a small JanusFlow that ships with the package",
         },
         "commands": {
             "train": "janus_eval.models.training.command:train | Train a model by a recipe, in the paper's stages.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from janus_eval.models.janus_flow.family import FlowGuidance, JanusFlowFamily, JanusFlowSettings, Steps
 from janus_eval.models.janus_pro.family import Guidance, JanusProFamily, JanusProSettings, Temperature
 from janus_eval.models.parts.settings import AnswerTokens
 
@@ -16,4 +17,15 @@ class NanoJanusProSettings(JanusProSettings):
     max_answer_tokens: AnswerTokens = 64
 
 
+class NanoJanusFlowSettings(JanusFlowSettings):
+    """Chosen likewise. Its language model comes from the nano Janus-Pro, and the role strings with it."""
+
+    user_role: str = "<|User|>"
+    assistant_role: str = "<|Assistant|>"
+    guidance: FlowGuidance = 2.0
+    steps: Steps = 30
+    max_answer_tokens: AnswerTokens = 64
+
+
 nano_janus_pro = JanusProFamily(str(Path(__file__).parent / "janus_pro"), NanoJanusProSettings)
+nano_janus_flow = JanusFlowFamily(str(Path(__file__).parent / "janus_flow"), NanoJanusFlowSettings)

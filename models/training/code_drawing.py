@@ -18,7 +18,7 @@ from janus_eval.models.janus_pro.weights import save_checkpoint
 from janus_eval.models.parts.processor import Processor
 from janus_eval.models.training.drawing import drawn_pixels, dropped, examples_to_draw, structure
 from janus_eval.models.training.loop import Stepper
-from janus_eval.models.training.recipe import Recipe
+from janus_eval.models.training.recipe import Recipe, Stage
 from janus_eval.models.training.sources import Example, Source
 from janus_eval.models.training.vq_stage import VQStage
 
@@ -44,7 +44,13 @@ class CodeDrawing:
         )  # fmt: skip
 
     def losses(
-        self, examples: Sequence[Example], prompts: Sequence[list[int]], weight: float, label: str, micro_batch: int
+        self,
+        stage: Stage,
+        examples: Sequence[Example],
+        prompts: Sequence[list[int]],
+        weight: float,
+        label: str,
+        micro_batch: int,
     ) -> dict[str, float]:
         """Cross-entropy of the codes; a dropped text is what stands in sampling's unconditional row."""
         pad_id = self.processor.pad_id

@@ -15,6 +15,7 @@ from janus_eval.models.parts.processor import Processor, center_crop
 from janus_eval.models.parts.reader import Reader
 from janus_eval.models.parts.understanding import Tokens
 from janus_eval.models.training.loop import Stepper
+from janus_eval.models.training.recipe import Stage
 from janus_eval.models.training.sources import Example, Kind, Source, image_batch
 
 
@@ -34,7 +35,13 @@ class Drawing(Protocol):
         ...
 
     def losses(
-        self, examples: Sequence[Example], prompts: Sequence[list[int]], weight: float, label: str, micro_batch: int
+        self,
+        stage: Stage,
+        examples: Sequence[Example],
+        prompts: Sequence[list[int]],
+        weight: float,
+        label: str,
+        micro_batch: int,
     ) -> dict[str, float]:
         """Mean losses by name; leaves ``weight`` times their gradients.
 

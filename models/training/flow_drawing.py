@@ -36,7 +36,7 @@ from janus_eval.models.training.drawing import (
     structure,
 )
 from janus_eval.models.training.loop import Stepper
-from janus_eval.models.training.recipe import Flow, Recipe
+from janus_eval.models.training.recipe import Flow, Recipe, Stage
 from janus_eval.models.training.sources import Example, Source
 from janus_eval.models.training.vae_stage import IMAGES_MEASURED, measured_scale, vae_step
 
@@ -98,10 +98,16 @@ class FlowDrawing:
         )
 
     def losses(
-        self, examples: Sequence[Example], prompts: Sequence[list[int]], weight: float, label: str, micro_batch: int
+        self,
+        stage: Stage,
+        examples: Sequence[Example],
+        prompts: Sequence[list[int]],
+        weight: float,
+        label: str,
+        micro_batch: int,
     ) -> dict[str, float]:
         """Squared error of the velocity, and one minus the cosine between aligned features."""
-        options = self.recipe.flow
+        options = self.recipe.flow_in(stage)
         self._scale()
         lost = dropped(len(examples), self.recipe.text_drop, self.recipe.seed, label)
         shape = (self.vae.channels, self.side, self.side)

@@ -105,6 +105,10 @@ class Stage(Part):
     ratio: tuple[float, float, float]
     """Understanding : text : generation, mixed within every step."""
     opening: Opening | None = None
+    loss_weights: tuple[float, float, float] | None = None
+    """Of this stage alone; None takes the recipe's."""
+    flow: dict[str, float] = {}
+    """What of the recipe's flow is another in this stage."""
     trainable: tuple[str, ...]
     weight_decay: float | None = None
     """Of this stage alone; None takes the optimizer's."""
@@ -169,6 +173,15 @@ class Recipe(Part):
     def draws_by_flow(self) -> bool:
         """Whether the model is a JanusFlow."""
         return "vision_gen_enc_config" in self.model
+
+    def flow_in(self, stage: Stage) -> Flow:
+        return Flow.model_validate({**self.flow.model_dump(), **stage.flow})
+
+    @model_validator(mode="after")
+    def _known_flow(self) -> Recipe:
+        for stage in self.stages:
+            self.flow_in(stage)
+        return self
 
 
 def builtin_recipes() -> list[str]:

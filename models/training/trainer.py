@@ -104,10 +104,11 @@ class Trainer:
         start = offset + index * stage.batch_size
         losses: dict[str, float] = {}
         source = self.source.speaking(stage.conversation)
-        for kind, count, weight in zip(KINDS, counts, self.recipe.loss_weights, strict=True):
+        weights = stage.loss_weights or self.recipe.loss_weights
+        for kind, count, weight in zip(KINDS, counts, weights, strict=True):
             examples = [source.example(kind, start + k) for k in range(count)]
             if kind == "generation":
-                losses |= self._generation(examples, weight, f"{stage.name}/{index}")
+                losses |= self._generation(stage, examples, weight, f"{stage.name}/{index}")
             else:
                 losses |= self._language(kind, examples, weight)
         return losses
@@ -130,9 +131,9 @@ class Trainer:
             value += loss.item()
         return {kind: value}
 
-    def _generation(self, examples: Sequence[Example], weight: float, label: str) -> dict[str, float]:
+    def _generation(self, stage: Stage, examples: Sequence[Example], weight: float, label: str) -> dict[str, float]:
         if not examples:
             return {}
         encoder = Encoder(self.processor, self.recipe.roles, self.recipe.system_prompt)
         prompts = [encoder.prompt(example.prompt) for example in examples]
-        return self.drawing.losses(examples, prompts, weight, label, self.micro_batch)
+        return self.drawing.losses(stage, examples, prompts, weight, label, self.micro_batch)

@@ -186,7 +186,7 @@ def test_alignment_reaches_the_features_it_may_move_alone(tmp_path: Path) -> Non
     select_trainable(trainer.model, ["all"])
     examples = [trainer.source.example("generation", index) for index in range(3)]
     prompts = [[0, 40, 41, 11]] * 3
-    drawing(trainer).losses(examples, prompts, 1.0, "x", 64)
+    drawing(trainer).losses(recipe.stages[0], examples, prompts, 1.0, "x", 64)
     reached = {name.partition(".")[0] for name, p in trainer.model.named_parameters() if p.grad is not None}
     assert "align" in reached and not reached & {"vision", "aligner", "begin", "lm_head"}
 
