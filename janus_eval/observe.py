@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from janus_eval.batching import Batcher, reason
-from janus_eval.errors import UserError
+from janus_eval.errors import AbsentError, UserError
 from janus_eval.fingerprint import digest
 from janus_eval.judges import instrument_of
 from janus_eval.plain import one_line
@@ -39,6 +39,8 @@ class Instruments:
     made: dict[str, Instrument] = field(default_factory=dict)
     passed: dict[str, str] = field(default_factory=dict)
     """What the self-test of each that is ready compared, in words; empty for one that has none."""
+    recorded: Callable[[], Mapping[str, str]] = dict
+    """Versions by name under which a run has looked: they stand in for those of instruments that are not here."""
 
     def get(self, name: str) -> Instrument:
         if name not in self.made:
@@ -62,7 +64,17 @@ class Instruments:
         for role, name in protocol.observe.items():
             if self.get(name).kind != role:
                 raise UserError(f"instrument {name!r} is no {role}: it is a {self.get(name).kind}")
-        return [Observer(role, name, self.get(name).version) for role, name in protocol.observe.items()]
+        return [Observer(role, name, self._version(name)) for role, name in protocol.observe.items()]
+
+    def _version(self, name: str) -> str:
+        """Raises AbsentError where it depends on what is not on this machine, and no run has looked with it."""
+        try:
+            return self.get(name).version
+        except AbsentError:
+            recorded = self.recorded().get(name)
+            if recorded is None:
+                raise
+            return recorded
 
 
 def _self_tested(name: str, instrument: Any) -> str:

@@ -20,7 +20,7 @@ from janus_eval.errors import UserError
 GROUP = "janus_eval.plugins"
 KINDS = (
     "models", "tasks", "instruments", "suites", "commands", "reporters", "report_sections", "lists", "cases",
-    "datasets",
+    "datasets", "exports",
 )  # fmt: skip
 _VALUE = re.compile(r"(?P<module>[\w.]*):(?P<attr>\w+)\s*(\[(?P<extra>[\w.-]+)\])?\s*(\|\s*(?P<help>.*))?")
 

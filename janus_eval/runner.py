@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,6 +125,7 @@ def rescore(
     that the run was not asked.
     """
     with opened(path) as folder:
+        instruments = replace(instruments, recorded=folder.looked_with)
         identity, seed = folder.header["model"], folder.header["seed"]
         parts = []
         for task, protocol in chosen:

@@ -142,7 +142,8 @@ def offered(kind: str, name: str) -> Any:
         raise
     except Exception as error:
         raise UserError(f"{kind} {name!r} cannot be made: {type(error).__name__}: {error}") from error
-    lacking = [attribute for attribute in SEAMS[kind] if not hasattr(found, attribute)]
+    # The class is looked at first: a property such as an instrument's version may need what is not on this machine.
+    lacking = [seam for seam in SEAMS[kind] if not hasattr(type(found), seam) and not hasattr(found, seam)]
     if lacking:
         owner = plugins.registry().plugins[kind][name].owner
         raise UserError(f"{kind} {name!r} of {owner} is a {type(found).__name__} without {', '.join(lacking)}")

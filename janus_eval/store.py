@@ -148,6 +148,10 @@ class RunFolder:
         """Whether there is an observation (failures count unless told not to)."""
         return outlook in self._observations and (failures or outlook not in self._observations.failures)
 
+    def looked_with(self) -> dict[str, str]:
+        """The instruments that have looked, each with the version under which it did so last."""
+        return {record["instrument"]: record["version"] for record in self._observations}
+
     def observed(self, outlook: Outlook) -> Observation | Failure | None:
         record = self._observations.get(outlook)
         if record is None:

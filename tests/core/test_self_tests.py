@@ -10,7 +10,7 @@ import pytest
 
 import janus_eval
 from janus_eval.cli import app
-from janus_eval.errors import UserError
+from janus_eval.errors import AbsentError, UserError
 from janus_eval.observe import Instruments
 from janus_eval.types import Failure, Response
 
@@ -116,3 +116,19 @@ def test_one_test_an_instrument(tested: list[str]) -> None:
     instruments = Instruments()
     assert instruments.ready("eye") is instruments.ready("eye")
     assert tested == ["Eye"] and instruments.passed == {"eye": "a lamp"}
+
+
+def test_an_instrument_whose_weights_are_gone_keeps_the_version_it_looked_with(
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    janus_eval.evaluate("toy", ["toy-draw/one-eye"], out=tmp_path)
+    before = (tmp_path / "toy" / "results.json").read_bytes()
+
+    def absent(self: object) -> str:
+        raise AbsentError("its weights are not on this machine")
+
+    monkeypatch.setattr(toys.Eye, "version", property(absent))
+    assert app.run(["score", str(tmp_path / "toy"), "--protocol", "one-eye"]) == 0
+    assert (tmp_path / "toy" / "results.json").read_bytes() == before
+    assert app.run(["score", str(tmp_path / "toy"), "--protocol", "two-eyes"]) == 2
+    assert "its weights are not on this machine" in capsys.readouterr().err
