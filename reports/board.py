@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from janus_eval.reports import sweeps
-from janus_eval.reports.records import MetricRecord, ResultRecord, Run, ScoreRecord
+from janus_eval.reports import comparing, sweeps
+from janus_eval.reports.records import MetricRecord, ResultRecord, Run
 from janus_eval.reports.sweeps import Sweep
 from janus_eval.reports.wording import count, line, listed
 
@@ -19,8 +19,6 @@ REFERENCES: Mapping[str, str] = {
     "blank": "floor: draws an empty picture, answers A to everything",
 }
 REFERENCE_ORDER = tuple(REFERENCES)
-# Two numbers of a task can be compared when these parts of their fingerprints agree (settings and weights may differ).
-COMPARABLE = ("data", "ask", "observe", "judge")
 HEADLINE = "overall"
 INTERVALS = "Value and 95% interval."
 BEST = " Bold: the best of its column, its interval above all others'."
@@ -67,9 +65,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """What the terminal prints and the page opens with. The runs of ``sweeps`` are numbered as the rows."""
+    """What the terminal prints and the page opens with. The runs of ``sweeps`` are numbered as the rows.
+
+    ``states`` has a sentence for each run that is not whole.
+    """
 
     sentence: str
+    states: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
@@ -89,7 +91,7 @@ def build(runs: Sequence[Run]) -> Board:
     for run, name in zip(runs, distinct_names(runs), strict=True):
         cells = tuple(_cell(run, name, column, runs[0], footnotes) for column in columns)
         rows.append(Row(run, name, REFERENCES.get(run.name, ""), cells))
-    return Board(sentence(runs), columns, _with_best(rows, columns), tuple(footnotes), sweeps.find(runs))
+    return Board(sentence(runs), tuple(states(runs)), columns, _with_best(rows, columns), tuple(footnotes), sweeps.find(runs))
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:
@@ -105,11 +107,6 @@ def distinct_names(runs: Sequence[Run]) -> list[str]:
 def results(runs: Iterable[Run], task: str, protocol: str) -> list[ResultRecord | None]:
     """Each run's result of a task under a protocol."""
     return [run.results.get(task, {}).get(protocol) for run in runs]
-
-
-def unscored(scores: Sequence[ScoreRecord]) -> Counter[str]:
-    """Why responses have no score, with how many of each."""
-    return Counter(line(s.reason or "no reason recorded") for s in scores if s.failed or s.value is None)
 
 
 def _columns(runs: Sequence[Run]) -> tuple[Column, ...]:
@@ -157,25 +154,20 @@ def _cell(run: Run, name: str, column: Column, first: Run, footnotes: list[str])
     result = run.results.get(column.task, {}).get(column.protocol)
     metric = headline(result) if result else None
     if result is None or metric is None:
-        return Cell(word=_absent(run, column.task))
+        return Cell(word=_absent(run, column))
     notes = []
     if metric.failed or metric.value is None:
         notes.append(_note(footnotes, f"{name}, {column.name}: {_failures(run, column, metric)}"))
-    differs = knobs_that_differ(result, first.results.get(column.task, {}).get(column.protocol))
-    if differs:
-        notes.append(
-            _note(
-                footnotes,
-                f"{name}, {column.name}: not comparable with the row on top, "
-                f"{listed(differs)} {'differs' if len(differs) == 1 else 'differ'}",
-            )
-        )
+    top = comparing.ground(first, column.task, column.protocol)
+    if top and comparing.knobs_that_differ(result, top.result):
+        differ = comparing.sentence(comparing.Ground(run, result), top)
+        notes.append(_note(footnotes, f"{name}, {column.name}: not comparable with the row on top, {differ}"))
     return Cell(metric, "" if metric.value is not None else "no score", tuple(notes))
 
 
-def _absent(run: Run, task: str) -> str:
+def _absent(run: Run, column: Column) -> str:
     skipped = run.asked.get("skipped")
-    lacking = skipped.get(task) if isinstance(skipped, Mapping) else None
+    lacking = (skipped.get(column.task) or skipped.get(column.name)) if isinstance(skipped, Mapping) else None
     if isinstance(lacking, list) and lacking:
         return f"cannot {line(' or '.join(map(str, lacking)), 30)}"
     return "not run" if run.finished else "running"
@@ -191,19 +183,12 @@ def _failures(run: Run, column: Column, metric: MetricRecord) -> str:
     reasons = (
         Counter(result.troubles)
         if result and result.troubles
-        else unscored(run.scores.get((column.task, column.protocol), ()))
+        else run.tally.unscored.get((column.task, column.protocol), Counter())
     ).most_common(3)
     why = "; ".join(f"{line(reason)} ({n})" if len(reasons) > 1 else line(reason) for reason, n in reasons)
     whole = f"all {metric.failed:,} failed, none scored"
     head = f"{metric.failed:,} failed, {metric.n:,} scored" if metric.n else whole
     return f"{head}: {why}" if why else head
-
-
-def knobs_that_differ(result: ResultRecord, other: ResultRecord | None) -> list[str]:
-    """The parts of two fingerprints that forbid comparing the numbers."""
-    if other is None:
-        return []
-    return [part for part in COMPARABLE if result.fingerprint.get(part) != other.fingerprint.get(part)]
 
 
 def _with_best(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Row, ...]:
@@ -220,7 +205,7 @@ def _with_best(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Row, ...
         rivals = [
             rival
             for rival, result in zip(rivals, results, strict=True)
-            if result and not knobs_that_differ(result, results[0])
+            if result and not comparing.knobs_that_differ(result, results[0])
         ]
         if len(rivals) > 1:
             top = max(rivals)
@@ -265,19 +250,18 @@ def sentence(runs: Sequence[Run]) -> str:
     """One sentence of what was run: models, tasks, when, how many samples and requests, failures."""
     if not runs:
         return "No runs yet: `janus-eval run` makes the first, `janus-eval report RUN...` shows it."
-    tasks = list(dict.fromkeys(t for run in runs for t in (*run.results, *run.samples, *dict(asked_for(run)))))
-    samples = max((sum(len(s) for s in run.samples.values()) for run in runs), default=0)
-    requests = sum(len(run.responses) for run in runs)
-    failed = sum(len(run.troubles) for run in runs)
+    tasks = list(dict.fromkeys(t for run in runs for t in (*run.results, *run.tally.samples, *dict(asked_for(run)))))
+    samples = max((sum(run.tally.samples.values()) for run in runs), default=0)
+    requests = sum(run.tally.responses for run in runs)
+    failed = sum(run.tally.troubles for run in runs)
     day = when(runs)
     several = len(runs) > 1
-    text = (
+    return (
         f"{_named(subjects(runs))} on {count(len(tasks), 'task')}{', ' + day if day else ''}: "
         f"{count(samples, 'sample')}{' each' if several else ''}, "
         f"{count(requests, 'request')}{' in all' if several else ''}, "
         f"{count(failed, 'failure') if failed else 'no failures'}."
     )
-    return " ".join([text, *states(runs)])
 
 
 def subjects(runs: Sequence[Run]) -> list[str]:
@@ -299,15 +283,15 @@ def states(runs: Sequence[Run]) -> list[str]:
     """A sentence for each run that is not whole, saying what to do next."""
     said = []
     for run, name in zip(runs, distinct_names(runs), strict=True):
-        recorded = list(run.responses.values())
+        recorded = run.tally.responses
         if not run.finished:
-            so_far = count(len(recorded), "response")
+            so_far = count(recorded, "response")
             said.append(
                 f"{name} is half-written ({so_far} so far): the same `janus-eval run` command goes on where it stopped."
             )
-        elif recorded and all(r.failure is not None for r in recorded):
+        elif recorded and run.tally.failed == recorded:
             said.append(
-                f"{name} has failures only: every one of its {count(len(recorded), 'request')} failed, "
+                f"{name} has failures only: every one of its {count(recorded, 'request')} failed, "
                 "so there is nothing to score."
             )
         if run.unreadable:

@@ -1,18 +1,19 @@
 """The ledger of published figures: numbers that somebody printed, each with its source and what is known of it.
 
 ``published/published.json`` holds the figures as printed, ``published_notes.json`` what was found out about some of
-them, ``claims.json`` what the announcement of Janus-Pro claims. Nothing here was measured by this harness.
+them, ``claims.json`` what the announcement of Janus-Pro claims. Nothing here was measured by this harness. A user's own
+figures come beside them from a file of the same form (``ledger_files.py``).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -46,7 +47,7 @@ class Source(_Record):
     """Where a figure was printed, and where it was read."""
 
     paper: Text
-    arxiv: Text | None
+    arxiv: Annotated[str, Field(pattern=r"^\d{4}\.\d{4,5}$")] | None
     table: Text | None
     as_reported_in: Text
 
@@ -69,8 +70,26 @@ class Source(_Record):
         return "secondary" in self.as_reported_in
 
 
+def _ranges(schema: dict[str, Any]) -> None:
+    """The range of each unit and the direction that goes with it, which the types of the fields can't say."""
+    schema["allOf"] = [
+        {
+            "if": {"properties": {"unit": {"const": unit}}},
+            "then": {
+                "properties": {
+                    "value": {"minimum": low, "maximum": high},
+                    "higher_is_better": {"const": unit != "fid"},
+                }
+            },
+        }
+        for unit, (low, high) in RANGES.items()
+    ]
+
+
 class Figure(_Record):
     """One printed number."""
+
+    model_config = ConfigDict(json_schema_extra=_ranges)
 
     system: Text
     variant: Text | None
@@ -131,6 +150,29 @@ class Note(_Record):
     note: Text
 
 
+class Rival(_Record):
+    """A system by its names in the ledger."""
+
+    system: Text
+    variant: Text | None = None
+
+
+class Comparison(_Record):
+    """What a claim compares, without a number of its own: the figures of one printed table say whether it holds.
+
+    ``above`` are the systems that are named, ``above_all`` the kinds of systems of which none is to be higher.
+    """
+
+    benchmark: Text
+    metric: Text
+    arxiv: Text
+    table: Text
+    system: Text
+    variant: Text | None = None
+    above: Annotated[tuple[Rival, ...], Field(strict=False)] = ()  # JSON has lists
+    above_all: Annotated[tuple[Literal["understanding", "generation", "unified"], ...], Field(strict=False)] = ()
+
+
 class Claim(_Record):
     """A claim of the announcement and what was found of it."""
 
@@ -141,15 +183,17 @@ class Claim(_Record):
     source: Text
     caveat: Text | None = None
     testable_by: Text | None = None
+    compares: Comparison | None = None
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All figures with their notes and the claims."""
+    """All figures with their notes and the claims; ``extra`` are those of the figures that a user added."""
 
     figures: tuple[Figure, ...]
     notes: tuple[Note, ...]
     claims: tuple[Claim, ...]
+    extra: tuple[Figure, ...] = ()
 
     def published(
         self, benchmark: str | None = None, system: str | None = None, metric: str | None = None
@@ -158,6 +202,21 @@ class Ledger:
         wanted = {"benchmark": benchmark, "system": system, "metric": metric}
         given = {name: value for name, value in wanted.items() if value is not None}
         return tuple(f for f in self.figures if all(getattr(f, name) == value for name, value in given.items()))
+
+    def printed_of(self, compared: Comparison, system: Rival | Comparison) -> Figure | None:
+        """What a comparison's table prints of a system."""
+        for figure in self.of_table(compared):
+            if (figure.system, figure.variant) == (system.system, system.variant):
+                return figure
+        return None
+
+    def of_table(self, compared: Comparison) -> tuple[Figure, ...]:
+        """Every figure of a comparison's metric in its table."""
+        return tuple(
+            figure
+            for figure in self.published(compared.benchmark, metric=compared.metric)
+            if (figure.source.arxiv, figure.source.table) == (compared.arxiv, compared.table)
+        )
 
     def notes_on(self, figure: Figure) -> tuple[str, ...]:
         """What is known of one figure."""
@@ -168,31 +227,60 @@ class Ledger:
         return tuple(c.caveat for c in self.claims if c.caveat and task in (c.testable_by or "").split(", "))
 
 
-def parse(figures: Iterable[Any], notes: Iterable[Any], claims: Iterable[Any]) -> Ledger:
-    """Check raw JSON rows and type them. Raises UserError naming the row and what is wrong with it."""
+Where: TypeAlias = Callable[[str, int], str]
+"""Names a row for a message, by its kind ("figure", "note", "claim") and number."""
+
+EMPTY = Ledger((), (), ())
+
+
+def _shipped(kind: str, number: int) -> str:
+    return f"ledger of published figures: {kind} {number}"
+
+
+def parse(
+    figures: Iterable[Any],
+    notes: Iterable[Any],
+    claims: Iterable[Any],
+    *,
+    base: Ledger = EMPTY,
+    where: Where = _shipped,
+) -> Ledger:
+    """Check raw JSON rows and type them; they come behind those of ``base``.
+
+    Raises UserError naming the row and what is wrong with it.
+    """
+    fresh = tuple(_checked(Figure, row, where("figure", i)) for i, row in enumerate(figures))
     ledger = Ledger(
-        tuple(_checked(Figure, row, f"figure {i}") for i, row in enumerate(figures)),
-        tuple(_checked(Note, row, f"note {i}") for i, row in enumerate(notes)),
-        tuple(_checked(Claim, row, f"claim {i}") for i, row in enumerate(claims)),
+        base.figures + fresh,
+        base.notes + tuple(_checked(Note, row, where("note", i)) for i, row in enumerate(notes)),
+        base.claims + tuple(_checked(Claim, row, where("claim", i)) for i, row in enumerate(claims)),
+        base.extra + (fresh if base.figures else ()),
     )
-    seen: dict[tuple[object, ...], int] = {}
+    seen: dict[tuple[object, ...], str] = {}
     units: dict[tuple[str, str], str] = {}
     for i, figure in enumerate(ledger.figures):
-        first = seen.setdefault(figure.key, i)
-        if first != i:
+        own = i - len(base.figures)
+        first = seen.setdefault(figure.key, f"figure {own}" if own >= 0 else "a figure of the ledger")
+        if own >= 0 and first != f"figure {own}":
             raise UserError(
-                f"ledger of published figures: figure {i} ({figure.name}, {figure.benchmark} "
-                f"{figure.metric}) repeats figure {first}; drop one of them"
+                f"{where('figure', own)} ({figure.name}, {figure.benchmark} {figure.metric}) repeats {first}; "
+                "drop one of them"
             )
         unit = units.setdefault((figure.benchmark, figure.metric), figure.unit)
         if unit != figure.unit:
             raise UserError(
-                f"ledger of published figures: figure {i} gives {figure.benchmark} {figure.metric} in "
-                f"{figure.unit}, an earlier one in {unit}; bring them to one unit"
+                f"{where('figure', own)} gives {figure.benchmark} {figure.metric} in {figure.unit}, "
+                f"an earlier one in {unit}; bring them to one unit"
             )
-    for i, note in enumerate(ledger.notes):
+    for i, note in enumerate(ledger.notes[len(base.notes) :]):
         if not note.match.model_fields_set or not any(note.match(figure) for figure in ledger.figures):
-            raise UserError(f'ledger of published figures: note {i} matches no figure; mend its "match"')
+            raise UserError(f'{where("note", i)} matches no figure; mend its "match"')
+    for i, claim in enumerate(ledger.claims[len(base.claims) :]):
+        compared = claim.compares
+        named: list[Rival | Comparison] = [compared, *compared.above] if compared else []
+        for system in named:
+            if compared and not ledger.printed_of(compared, system):
+                raise UserError(f"{where('claim', i)} compares {system.system}, of which its table has no figure")
     return ledger
 
 
@@ -202,7 +290,7 @@ def _checked(kind: type[_R], row: Any, where: str) -> _R:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the row"
-        raise UserError(f"ledger of published figures: {where}, {field}: {first['msg']}") from error
+        raise UserError(f"{where}, {field}: {first['msg']}") from error
 
 
 @cache
@@ -216,18 +304,3 @@ def load() -> Ledger:
 def published(benchmark: str | None = None, system: str | None = None, metric: str | None = None) -> tuple[Figure, ...]:
     """The shipped figures of a benchmark, a system and a metric."""
     return load().published(benchmark, system, metric)
-
-
-def listing() -> list[tuple[str, ...]]:
-    """Rows for ``janus-eval list published``: one a figure, a dagger where notes say more."""
-    ledger = load()
-    return [
-        (
-            figure.benchmark,
-            figure.metric,
-            figure.name,
-            f"{figure.value:g}{'†' if ledger.notes_on(figure) else ''} {figure.unit}",
-            figure.source.short,
-        )
-        for figure in ledger.figures
-    ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from janus_eval.reports.board import Board, Cell, Column, Row, knobs_that_differ
+from janus_eval.reports.board import Board, Cell, Column, Row
+from janus_eval.reports.comparing import knobs_that_differ
 from janus_eval.reports.records import MetricRecord, ResultRecord
 from janus_eval.reports.sweeps import Place, Sweep
 from janus_eval.reports.wording import count, interval, number

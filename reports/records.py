@@ -7,8 +7,10 @@ are counted, and a picture is opened only where its path stays inside the folder
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -16,8 +18,11 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from janus_eval.errors import UserError
+from janus_eval.reports.wording import line as one_line
 
 SCHEMA = 1
+FIRST = 60
+"""Troubles that are remembered of a run one by one; the rest is counted."""
 
 
 class _Record(BaseModel):
@@ -37,7 +42,7 @@ class SampleRecord(_Record):
 
 
 class ResponseRecord(_Record):
-    """A line of ``responses.jsonl``: ``text``, the path of an ``image``, or a ``failure``."""
+    """A line of ``responses.jsonl``: ``text``, the path of an ``image``, ``likelihoods``, or a ``failure``."""
 
     task: str
     sample: str
@@ -46,6 +51,9 @@ class ResponseRecord(_Record):
     prompt: str = ""
     text: str | None = None
     image: str | None = None
+    likelihoods: Sequence[float] = ()
+    continuations: Sequence[str] = ()
+    """What the likelihoods are of."""
     failure: str | None = None
 
 
@@ -72,7 +80,7 @@ class MetricRecord(_Record):
     value: float | None
     low: float | None = None
     high: float | None = None
-    unit: Literal["fraction", "percent", "points"]
+    unit: Literal["fraction", "percent", "points", "dB", "fid"]
     n: int
     failed: int = 0
 
@@ -103,23 +111,65 @@ class Trouble(NamedTuple):
     reason: str
 
 
+class TimingRecord(_Record):
+    """A line of ``timings.jsonl``: one batch."""
+
+    stage: str
+    task: str = ""
+    role: str = ""
+    n: int = 0
+    seconds: float = 0.0
+    output_tokens: int = 0
+
+
+class Tally(NamedTuple):
+    """How much a run recorded: all that a table of many runs has to know of their answers."""
+
+    samples: Mapping[str, int]
+    """By task."""
+    responses: int
+    failed: int
+    """Requests without a response."""
+    troubles: int
+    first: Sequence[Trouble]
+    unscored: Mapping[tuple[str, str], Counter[str]]
+    """(task, protocol) -> why responses have no score, and how many of each."""
+
+
 _R = TypeVar("_R", bound=_Record)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder. ``finished`` is False until the runner has written ``results.json``."""
+    """One run folder, its answers only counted. ``finished`` is False until the runner has written results.json."""
 
     path: Path
     asked: Mapping[str, Any]
     model: Mapping[str, Any]
     results: Mapping[str, Mapping[str, ResultRecord]]
+    finished: bool
+    unreadable: Sequence[str]
+    tally: Tally
+
+    @property
+    def name(self) -> str:
+        """The model's name, else the folder's."""
+        return str(self.model.get("name") or self.path.resolve().name)
+
+
+@dataclass(frozen=True)
+class WholeRun(Run):
+    """One run folder with all its answers: some ten kilobytes a sample, so many runs are not held at once."""
+
     responses: Mapping[Key, ResponseRecord]
     scores: Mapping[tuple[str, str], Sequence[ScoreRecord]]
     samples: Mapping[str, Mapping[str, SampleRecord]]
-    blind: Sequence[Trouble]
-    finished: bool
-    unreadable: Sequence[str] = field(default=())
+    troubles: Sequence[Trouble]
+    """Every request and observation that failed, in the order of the run."""
+
+    def counted(self) -> Run:
+        """The same without the answers."""
+        return Run(self.path, self.asked, self.model, self.results, self.finished, self.unreadable, self.tally)
 
     @cached_property
     def _latest(self) -> Mapping[tuple[str, str, int], ResponseRecord]:
@@ -131,30 +181,32 @@ class Run:
             return self.responses.get(Key(task, sample, index, judged.id))
         return self._latest.get((task, sample, index))
 
-    @property
-    def name(self) -> str:
-        """The model's name, else the folder's."""
-        return str(self.model.get("name") or self.path.resolve().name)
-
-    @cached_property
-    def troubles(self) -> tuple[Trouble, ...]:
-        """Every request and observation that failed, in the order of the run."""
-        failed = [Trouble(key, "request", r.failure) for key, r in self.responses.items() if r.failure is not None]
-        return (*failed, *self.blind)
-
-    def picture(self, path: str) -> bytes | None:
-        """The bytes of a picture named by a record; None where it is missing or the path leaves the run folder."""
-        root = self.path.resolve()
+    def picture(self, path: str) -> Path | None:
+        """The file of a picture named by a record; None where it is missing or the path leaves the run folder."""
+        folder, _, name = path.rpartition("/")
         try:
-            file = (root / path).resolve()
-            if not file.is_relative_to(root) or not file.is_file():
-                return None
-            return file.read_bytes()
+            # Folders are resolved once: a run may have ten thousand pictures.
+            if folder not in self._folders:
+                self._folders[folder] = (self._root / folder).resolve()
+            file = self._folders[folder] / name
+            mode = file.lstat().st_mode
+            if not stat.S_ISREG(mode):
+                file = file.resolve()
+                mode = file.stat().st_mode
+            return file if stat.S_ISREG(mode) and file.is_relative_to(self._root) else None
         except (OSError, ValueError):  # ValueError: a null byte in the path
             return None
 
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        return {}
 
-def read(path: Path) -> Run:
+    @cached_property
+    def _root(self) -> Path:
+        return self.path.resolve()
+
+
+def read(path: Path) -> WholeRun:
     """Read a run folder. Raises UserError where there is none, or one of another schema."""
     if not (path / "run.json").is_file() and not (path / "results.json").is_file():
         raise UserError(
@@ -168,28 +220,48 @@ def read(path: Path) -> Run:
             raise UserError(
                 f"{path / name}: schema {found!r}, this version reads {SCHEMA}; report with the version that wrote it"
             )
-    tally: list[str] = []
-    replies = _lines(ResponseRecord, path / "responses.jsonl", tally)
+    damage: list[str] = []
+    replies = _lines(ResponseRecord, path / "responses.jsonl", damage)
     responses = {Key(r.task, r.sample, r.index, r.id): r for r in replies}
     scores: dict[tuple[str, str], dict[tuple[str, int], ScoreRecord]] = {}
-    for score in _lines(ScoreRecord, path / "scores.jsonl", tally):
+    for score in _lines(ScoreRecord, path / "scores.jsonl", damage):
         scores.setdefault((score.task, score.protocol), {})[score.sample, score.index] = score
+    samples = {
+        file.stem: {s.id: s for s in _lines(SampleRecord, file, damage)}
+        for file in sorted((path / "samples").glob("*.jsonl"))
+    }
+    failed = [Trouble(key, "request", r.failure) for key, r in responses.items() if r.failure is not None]
+    troubles = (*failed, *_blind(path / "observations.jsonl", damage))
     model = results.get("model") or asked.get("model") or {}
-    return Run(
+    return WholeRun(
         path=path,
         asked=asked,
         model=model if isinstance(model, Mapping) else {"name": str(model)},
         results=_results(path / "results.json", results.get("tasks", {})),
+        finished=(path / "results.json").is_file(),
+        unreadable=tuple(damage),
+        tally=Tally(
+            {task: len(found) for task, found in samples.items()},
+            len(responses),
+            len(failed),
+            len(troubles),
+            troubles[:FIRST],
+            {key: _unscored(rows.values()) for key, rows in scores.items()},
+        ),
         responses=responses,
         scores={key: list(rows.values()) for key, rows in scores.items()},
-        samples={
-            file.stem: {s.id: s for s in _lines(SampleRecord, file, tally)}
-            for file in sorted((path / "samples").glob("*.jsonl"))
-        },
-        blind=_blind(path / "observations.jsonl", tally),
-        finished=(path / "results.json").is_file(),
-        unreadable=tuple(tally),
+        samples=samples,
+        troubles=troubles,
     )
+
+
+def timings(path: Path) -> list[TimingRecord]:
+    """The batches of a run folder, in order; lines that cannot be read are left out."""
+    return list(_lines(TimingRecord, path / "timings.jsonl", []))
+
+
+def _unscored(scores: Iterable[ScoreRecord]) -> Counter[str]:
+    return Counter(one_line(s.reason or "no reason recorded") for s in scores if s.failed or s.value is None)
 
 
 def _results(file: Path, tasks: Any) -> dict[str, dict[str, ResultRecord]]:
@@ -215,53 +287,65 @@ def _object(file: Path) -> dict[str, Any]:
     return found
 
 
-def _rows(file: Path, tally: list[str]) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file; a torn last line is no damage, any other unreadable line is noted in ``tally``."""
-    if not file.is_file():
-        return
-    lines = file.read_bytes().split(b"\n")
-    torn = len(lines)  # what follows the last newline is a line still being written
-    bad = 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            bad += number != torn
-            continue
-        if isinstance(row, dict):
-            yield row
-        else:
-            bad += 1
-    if bad:
-        tally.append(f"{bad} unreadable line{'s' if bad > 1 else ''} in {file.name}")
+def _rows(file: Path) -> Iterator[bytes]:
+    """The lines of a file but for empty ones and a torn last one, which is no damage: it is still being written."""
+    if file.is_file():
+        with file.open("rb") as lines:
+            yield from (line for line in lines if line.strip() and (line.endswith(b"\n") or _loaded(line)))
 
 
-def _lines(kind: type[_R], file: Path, tally: list[str]) -> Iterator[_R]:
-    bad = 0
-    for row in _rows(file, tally):
+def _lines(kind: type[_R], file: Path, damage: list[str]) -> Iterator[_R]:
+    """The records of a file; lines that are none are noted in ``damage``."""
+    bad = odd = 0
+    for line in _rows(file):
         try:
-            yield kind.model_validate(row)
+            yield kind.model_validate_json(line)
         except ValidationError:
-            bad += 1
+            # Half a surrogate pair, which a model may write, is no JSON to pydantic's parser but to Python's.
+            row = _loaded(line)
+            if row is None:
+                bad += 1
+                continue
+            try:
+                yield kind.model_validate(row)
+            except ValidationError:
+                odd += 1
     if bad:
-        tally.append(f"{bad} line{'s' if bad > 1 else ''} of an unknown form in {file.name}")
+        damage.append(f"{bad} unreadable line{'s' if bad > 1 else ''} in {file.name}")
+    if odd:
+        damage.append(f"{odd} line{'s' if odd > 1 else ''} of an unknown form in {file.name}")
 
 
-def _blind(file: Path, tally: list[str]) -> tuple[Trouble, ...]:
+def _loaded(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _blind(file: Path, damage: list[str]) -> tuple[Trouble, ...]:
     """Failed observations alone: those that worked may hold masks by the megabyte, which no report needs.
 
-    The last line of an observation counts: a failed one may have been made again.
+    The last line of an observation counts: a failed one may have been made again. Where none failed, as is usual, no
+    line is parsed.
     """
+    if not any(b'"failure"' in line for line in _rows(file)):
+        return ()
     last: dict[tuple[Any, ...], Trouble | None] = {}
-    for row in _rows(file, tally):
+    bad = 0
+    for row in map(_loaded, _rows(file)):
+        if row is None:
+            bad += 1
+            continue
         names = ("task", "sample", "index", "id", "role", "look")
         trouble = None
         if row.get("failure") is not None:
             key = Key(str(row.get("task")), str(row.get("sample")), _whole(row.get("index")))
             trouble = Trouble(key, f"{row.get('role')} ({row.get('instrument')})", str(row["failure"]))
         last[tuple(map(str, map(row.get, names)))] = trouble
+    if bad:
+        damage.append(f"{bad} unreadable line{'s' if bad > 1 else ''} in {file.name}")
     return tuple(trouble for trouble in last.values() if trouble is not None)
 
 

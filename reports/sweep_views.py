@@ -1,20 +1,22 @@
-"""The page's sweeps: plain data for the template, one figure and table a task."""
+"""The page of sweeps: a figure and a table for each task."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from janus_eval.reports.board import Board, Cell, Column
-from janus_eval.reports.figures import Level, Line, curves
-from janus_eval.reports.readings import LEGEND, Reading, readings, unswept
+from janus_eval.reports.drawing import Series
+from janus_eval.reports.pages import Links, Page, Report, benchmark_path, render
+from janus_eval.reports.plots import Curve, Level, curves
+from janus_eval.reports.readings import LEGEND, TOP, Reading, readings, unswept
 from janus_eval.reports.records import MetricRecord
-from janus_eval.reports.sections import SERIES, anchor
 from janus_eval.reports.sweeps import Place, Sweep
+from janus_eval.reports.systems import SERIES
 from janus_eval.reports.wording import line
 
 CHANCE = "The highest of many owes something to chance: before reporting it, measure it anew with another seed."
@@ -33,7 +35,7 @@ class SweptRow(NamedTuple):
 class Figure:
     """A task, and where more than two settings vary, one combination of the rest: ``facet``."""
 
-    anchor: str
+    index: int
     column: Column
     facet: str
     plot: Markup
@@ -50,6 +52,18 @@ class SweepView:
     title: str
     reading: str
     figures: Sequence[Figure]
+
+
+def pages(report: Report) -> Iterator[Page]:
+    """One page with every sweep, where there is any."""
+    views = sweep_views(report.board)
+
+    def body(links: Links) -> Markup:
+        to = {n: links.to(benchmark_path(report, n), f"protocol-{n + 1}") for n in range(len(report.board.columns))}
+        return render("sweeps.html", links, {"sweeps": views, "to": to, "top": TOP})
+
+    if views:
+        yield Page("sweeps.html", "Sweeps over settings", body, menu="Sweeps")
 
 
 def sweep_views(board: Board) -> list[SweepView]:
@@ -78,7 +92,7 @@ def _figure(sweep: Sweep, reading: Reading, facet: Place) -> Figure:
     for n, row in enumerate(reading.unswept):
         rows.append(SweptRow(line(row.name, 40), row.role.split(":")[0], [row.cells[reading.index]], rule=n == 0))
     return Figure(
-        anchor(reading.index),
+        reading.index,
         reading.column,
         sweep.label(facet, 2),
         _plot(sweep, reading, facet),
@@ -100,17 +114,18 @@ def _plot(sweep: Sweep, reading: Reading, facet: Place) -> Markup:
                 line_of.append((float(words.index(down) if words else json.loads(down)), reading.rivals[place]))
     names = list(second.values.values()) if second else [""]
     classes = [f"s{n % SERIES}{' dashed' if n // SERIES % 2 else ''}" for n in range(len(names))]
-    lines = [Line(*parts) for parts in zip(names, classes, points, strict=True) if parts[2]]
+    lines = [
+        Curve(Series(name, style), known) for name, style, known in zip(names, classes, points, strict=True) if known
+    ]
     if not lines:
         return Markup("")
     return curves(
         lines,
-        reading.column.low,
-        reading.column.high,
+        (reading.column.low, reading.column.high),
         first.name,
         reading.column.name,
         ticks=[] if words else [float(json.loads(value)) for value in first.values],
         words=[first.values[word] for word in words],
-        levels=[Level(row.name, "sr", m) for row in reading.unswept if (m := row.cells[reading.index].metric)],
+        levels=[Level(Series(row.name, "sr"), m) for row in reading.unswept if (m := row.cells[reading.index].metric)],
         heading=second.name if second else "",
     )

@@ -14,6 +14,7 @@ from rich.text import Text
 from janus_eval.reports import records
 from janus_eval.reports.board import BEST, INTERVALS, Board, Cell, Column, Row, build
 from janus_eval.reports.readings import LEGEND, TOP, Reading, readings, unswept
+from janus_eval.reports.records import Run
 from janus_eval.reports.sweeps import Place, Sweep
 from janus_eval.reports.wording import interval, line, mark, number
 
@@ -54,7 +55,12 @@ def render(runs: Sequence[Path], width: int = 80) -> RenderableType:
     One row a model and one column a task where they fit, else one block a model. The cells of a sweep stand in tables
     of their own below it. Raises UserError for a folder that is no run.
     """
-    board = build([records.read(path) for path in runs])
+    return table([records.read(path).counted() for path in runs], width)
+
+
+def table(runs: Sequence[Run], width: int = 80) -> RenderableType:
+    """The same of runs that were read before."""
+    board = build(runs)
     if not board.rows:
         return Text(board.sentence)
     rows = unswept(board)
@@ -62,7 +68,8 @@ def render(runs: Sequence[Path], width: int = 80) -> RenderableType:
     for sweep in board.sweeps:
         parts += [Text()] if parts else []
         parts += _sweep(sweep, readings(board, sweep), width)
-    return Group(Text(line(board.sentence, 1000)), Text(), *parts, _rest(board, rows))
+    opening = Text(line(" ".join([board.sentence, *board.states]), 1000))
+    return Group(opening, Text(), *parts, _rest(board, rows))
 
 
 def _rest(board: Board, rows: Sequence[Row]) -> Text:

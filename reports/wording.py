@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 # Decimals by unit: one more digit than half an interval's width usually has.
-DECIMALS = {"fraction": 2, "percent": 1, "points": 1, "fid": 2, "clip_x100": 2}
+DECIMALS = {"fraction": 2, "percent": 1, "points": 1, "dB": 1, "fid": 2, "clip_x100": 2}
 MARKS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

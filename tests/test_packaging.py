@@ -17,6 +17,8 @@ DATA = (
     "janus_eval/py.typed",
     "models/training/recipes/*.json",
     "models/nano/*/*",
+    "tasks/textimages/words.json",
+    "tasks/textimages/fonts/*",
     "reports/published/*.json",
     "reports/templates/*",
 )

@@ -18,3 +18,8 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="An option for every model that has it; may repeat."),
 ]
+Sweep = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=V1,V2,...", help="A run for every value of an option; may repeat: all combinations."),
+]
+Estimate = Annotated[bool, typer.Option("--estimate", help="Only say what would be asked, and how long it would take.")]

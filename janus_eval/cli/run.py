@@ -29,19 +29,18 @@ def run(
     device: options.Device = "cpu",
     dtype: options.Dtype = "float32",
     set_: options.Set = None,
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=V1,V2,...", help="A run for every value of an option; may repeat: all combinations."),
-    ] = None,
+    sweep: options.Sweep = None,
     instrument: options.Instrument = None,
     data: options.Data = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask failed requests once more.")] = False,
+    estimate: options.Estimate = False,
 ) -> None:
     """Evaluate models on a suite or on tasks; the same command again goes on where it stopped.
 
     With no argument: suite shapes, its models, seed 0. Every model, or cell of a sweep, gets a run folder under --out.
     """
     from janus_eval import datasets, evaluation, plan
+    from janus_eval.cli import estimating
     from janus_eval.errors import UserError
     from janus_eval.observe import Instruments
     from janus_eval.plain import one_line
@@ -59,6 +58,8 @@ def run(
     runs: list[Path] = []
     try:
         chosen = plan.choices(specs, parse_options(instrument or [], "--instrument"))
+        if estimate:
+            raise typer.Exit(estimating.show(ready, chosen, seed=seed, limit=limit, batch_size=batch_size))
         entries = plan.entries(chosen, seed=seed, limit=limit)
         instruments, show = Instruments(device, dtype), display()
         for place, contender in enumerate(ready, 1):

@@ -20,7 +20,9 @@ def score(
     device: options.Device = "cpu",
     dtype: options.Dtype = "float32",
     batch_size: Annotated[int, typer.Option(metavar="N", help="Looks an instrument takes at once.")] = 16,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Look again where an instrument failed.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Look again where an instrument failed.")
+    ] = False,
 ) -> None:
     """Judge a run again under another protocol, from its stored responses and observations, without its model.
 

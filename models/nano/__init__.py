@@ -22,8 +22,8 @@ class NanoJanusFlowSettings(JanusFlowSettings):
 
     user_role: str = "<|User|>"
     assistant_role: str = "<|Assistant|>"
-    guidance: FlowGuidance = 2.0
-    steps: Steps = 30
+    guidance: FlowGuidance = 3.0
+    steps: Steps = 15
     max_answer_tokens: AnswerTokens = 64
 
 

@@ -30,10 +30,10 @@ from janus_eval.types import Drawing, RequestKey, Response
 
 FOLDER = Path(nano.__file__).parent / "janus_flow"
 FLOORS = {
-    ("shapes-geneval", "single_object"): 0.6,
-    ("shapes-geneval", "overall"): 0.3,
-    ("shapes-mmbench", "overall"): 0.4,
-    ("shapes-dpg", "overall"): 25.0,
+    ("shapes-geneval", "single_object"): 0.5,
+    ("shapes-geneval", "overall"): 0.42,
+    ("shapes-mmbench", "overall"): 0.5,
+    ("shapes-dpg", "overall"): 45.0,
 }
 
 

@@ -1,4 +1,4 @@
-"""Run folders as the harness writes them, made up with a fixed seed: three models on five tasks."""
+"""Run folders as the harness writes them, made up with a fixed seed: three models on five tasks, or on real ones."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ TITLES = {
     "shapes-dpg": "Shapes DPG-Bench: dense prompts, dependent questions",
     "shapes-ocr-read": "Shapes reading: digits and words in pictures",
     "shapes-ocr-write": "Shapes writing: digits and words drawn to order",
+}
+OBSERVED = {
+    "geneval": {"detector": "mask2former", "colour_classifier": "clip-colours"},
+    "dpg": {"visual_qa": "mplug"},
+    "shapes-geneval": {"detector": "shapes-detector"},
 }
 Row = dict[str, Any]
 
@@ -122,6 +127,7 @@ class Builder:
 
     def summarise(self, task: str, protocol: str, unit: str = "fraction", by: str = "", sized: bool = False) -> None:
         scores = [s for s in self.scores if s["task"] == task]
+        scores = [s for s in scores if s["protocol"] == protocol]
         seen = {s["id"]: s["metadata"].get("seen", True) for s in self.samples[task]}
         metrics = {"overall": self.estimate(scores, unit)}
         for category in dict.fromkeys(s["category"] for s in scores):
@@ -138,23 +144,23 @@ class Builder:
             "metrics": metrics,
             "troubles": {OUT_OF_MEMORY: failed} if (failed := metrics["overall"]["failed"]) else {},
             "protocol": {
-                "title": TITLES[task],
+                "title": TITLES.get(task, task),
                 "ask": {"images_per_prompt": 4, "data_seed": 0},
-                "observe": {"detector": "shapes-detector"},
+                "observe": OBSERVED.get(task, {}),
                 "judge": {"threshold": 0.3, "max_objects": 16},
                 "note": "the published rules and thresholds",
             },
         }
 
-    def write(self, finished: bool = True) -> Path:
+    def write(self, finished: bool = True, limit: int | None = None, **more: Any) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
-        model = {"name": self.name, "checkpoint": f"models/nano/{self.name}", "dtype": "float32"}
+        model = {"name": self.name, "checkpoint": f"models/nano/{self.name}", "dtype": "float32", **more}
         run = {
             "schema": 1,
             "started": "2026-11-22T14:03:11",
             "model": model,
             "seed": 0,
-            "limit": None,
+            "limit": limit,
             "versions": {"janus-eval": "0.1.0", "torch": "2.14.1"},
             "machine": {"cpu": "x86_64", "cores": 2},
             "tasks": {task: list(found) for task, found in self.results.items()},
@@ -165,13 +171,14 @@ class Builder:
         (self.folder / "samples").mkdir(exist_ok=True)
         for task, rows in self.samples.items():
             (self.folder / "samples" / f"{task}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+        timings = [{"stage": "respond", "task": "shapes-geneval", "n": 16, "seconds": 2.5, "output_tokens": 1024}] * 3
+        (self.folder / "timings.jsonl").write_text("".join(json.dumps(r) + "\n" for r in timings))
         if finished:
             body = {"schema": 1, "model": model, "tasks": self.results}
             (self.folder / "results.json").write_text(json.dumps(body))
         return self.folder
 
-    def geneval(self, fail: int = 0) -> Builder:
-        task = "shapes-geneval"
+    def geneval(self, fail: int = 0, task: str = "shapes-geneval") -> Builder:
         for category in CATEGORIES:
             for k in range(self.prompts):
                 colour, shape = list(COLOURS)[k % 5], SHAPES[(k + len(category)) % 3]
@@ -207,8 +214,7 @@ class Builder:
         self.summarise(task, "official")
         return self
 
-    def mmbench(self) -> Builder:
-        task = "shapes-mmbench"
+    def mmbench(self, task: str = "shapes-mmbench", protocol: str = "circular") -> Builder:
         for category in ("attribute recognition", "counting"):
             for k in range(self.prompts):
                 things = [self.thing() for _ in range(1 + k % 4)]
@@ -232,12 +238,11 @@ class Builder:
                     said = answer if right else self.random.choice("ABCD".replace(answer, ""))
                     prompt = "What colour is the shape?\n" + "\n".join(f"{a}. {b}" for a, b in letters.items())
                     self.respond(task, sample["id"], 0, prompt, text=f"{said}. {letters[said]}")
-                    self.judge(task, "circular", sample, 0, float(right), extracted=said)
-        self.summarise(task, "circular", by="ability/")
+                    self.judge(task, protocol, sample, 0, float(right), extracted=said)
+        self.summarise(task, protocol, by="ability/")
         return self
 
-    def dpg(self) -> Builder:
-        task = "shapes-dpg"
+    def dpg(self, task: str = "shapes-dpg", protocol: str = "fixed") -> Builder:
         for k in range(self.prompts):
             prompt = "A red circle left of a large blue square, above two small green triangles. " * 2
             questions = [{"id": n, "dependency": [0], "question": f"Is the {s} blue?"} for n, s in enumerate(SHAPES, 1)]
@@ -252,8 +257,8 @@ class Builder:
                 value = min(1.0, max(0.0, self.skill + self.random.uniform(-0.2, 0.1)))
                 path = f"images/{task}/{sample['id']}/{index}.png"
                 self.respond(task, sample["id"], index, prompt, image=self.draw(path, [self.thing() for _ in range(3)]))
-                self.judge(task, "fixed", sample, index, value, extracted={"no": [2] if value < 1 else []})
-        self.summarise(task, "fixed", "percent")
+                self.judge(task, protocol, sample, index, value, extracted={"no": [2] if value < 1 else []})
+        self.summarise(task, protocol, "percent")
         return self
 
     def ocr(self, kind: str) -> Builder:
@@ -297,6 +302,10 @@ class Builder:
     def everything(self, fail: int = 0) -> Builder:
         return self.mmbench().geneval(fail).dpg().ocr("read").ocr("write")
 
+    def real(self) -> Builder:
+        """The three published benchmarks, as they would be run in full."""
+        return self.mmbench("mmbench", "paper").geneval(task="geneval").dpg("dpg", "official")
+
 
 MakeRun = Callable[..., Builder]
 
@@ -309,6 +318,12 @@ def make_run(tmp_path: Path) -> MakeRun:
         return Builder(tmp_path / "runs" / name, name, skill, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def builder() -> type[Builder]:
+    """For runs that several tests look at."""
+    return Builder
 
 
 @pytest.fixture(scope="session")

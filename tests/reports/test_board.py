@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from janus_eval.reports import board, figures, records
-from janus_eval.reports.records import MetricRecord
 from janus_eval.reports.wording import clean, clip, count, line, listed, number
 
 MakeRun = Callable[..., Any]
@@ -96,10 +95,11 @@ def test_scales_of_points_end_at_a_round_number() -> None:
 
 
 def test_whiskers_stay_on_their_scale() -> None:
-    svg = str(figures.whisker(MetricRecord(value=1.4, low=-0.2, high=1.9, unit="fraction", n=3), 0.0, 1.0))
-    assert '<line class="whisker" x1="5.0" x2="111.0"' in svg
-    assert 'aria-label="1.40, 95% interval -0.20–1.90"' in svg
-    assert figures.whisker(MetricRecord(value=None, unit="fraction", n=0), 0.0, 1.0) == ""
+    svg = str(figures.whisker(1.4, (-0.2, 1.9), (0.0, 1.0)))
+    assert '<path d="M5 7H107M5 4v6M107 4v6"/>' in svg and 'cx="107"' in svg
+    assert "<path" not in figures.whisker(0.5, (None, None), (0.0, 1.0))
+    assert figures.whisker(None, (None, None), (0.0, 1.0)) == ""
+    assert 'class="w o"' in figures.dot(0.5, (0.0, 1.0))
 
 
 def test_words() -> None:

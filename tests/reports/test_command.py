@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import typer
 
 from janus_eval import plugins
 from janus_eval.errors import UserError
@@ -30,19 +32,57 @@ def test_folders_without_runs(tmp_path: Path, name: str, says: str) -> None:
         command.expanded([tmp_path / (name or "empty")])
 
 
-def test_it_prints_the_table_and_ends_with_the_page(
+def test_it_prints_the_table_and_ends_with_the_site(
     three_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command.report(three_runs, out=tmp_path / "site")
     printed = capsys.readouterr().out
     assert "nano-janus-pro" in printed
-    assert printed.rstrip().endswith(str(tmp_path / "site" / "report.html"))
+    assert printed.rstrip().endswith(f"Site: {tmp_path / 'site' / 'index.html'}")
     assert not (three_runs[0] / "report.html").exists()
+
+
+@pytest.mark.parametrize(("out", "page"), [("one", "one/report.html"), ("one.html", "one.html")])
+def test_a_single_file_goes_into_a_folder_or_under_a_name(
+    three_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str, page: str
+) -> None:
+    command.report(three_runs[:1], out=tmp_path / out, single_file=True)
+    assert capsys.readouterr().out.rstrip().endswith(f"Page: {tmp_path / page}")
+    assert [path.name for path in tmp_path.rglob("*.html")] == [Path(page).name]
+
+
+def test_no_runs_give_the_published_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command.report([], out=tmp_path / "site")
+    assert "No runs yet" in capsys.readouterr().out
+    assert "Janus-Pro-7B" in (tmp_path / "site" / "index.html").read_text("utf-8")
+    with pytest.raises(UserError, match="name one with --out"):
+        command.report([])
+
+
+def test_runs_that_cannot_be_read_are_named_and_leave_the_report_incomplete(
+    own_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = json.loads((own_runs[2] / "run.json").read_text())
+    (own_runs[2] / "run.json").write_text(json.dumps({**header, "schema": 0}))
+    with pytest.raises(typer.Exit) as ended:
+        command.report(own_runs, out=tmp_path / "site")
+    assert ended.value.exit_code == 3
+    said = "run.json: schema 0, this version reads 1"
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in (tmp_path / "site" / "index.html").read_text("utf-8")
+    with pytest.raises(UserError, match=said):
+        command.report(own_runs[2:], out=tmp_path / "other")
 
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("reporters", "default"), ("reporters", "terminal"), ("commands", "report"), ("lists", "published")],
+    [
+        ("reporters", "default"),
+        ("reporters", "terminal"),
+        ("commands", "report"),
+        ("lists", "published"),
+        *(("report_sections", name) for name in ("leaderboard", "sweeps", "benchmarks", "runs", "published")),
+    ],
 )
 def test_reports_come_through_the_door(kind: str, name: str) -> None:
     assert callable(plugins.load(kind, name))

@@ -1,10 +1,12 @@
-"""The page: whole, well-formed, self-contained, and safe whatever a model answered."""
+"""The one file: whole, well-formed, self-contained, and safe whatever a model answered."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from PIL import Image
 
 from janus_eval.errors import UserError
-from janus_eval.reports import galleries, page, records
+from janus_eval.reports import page, pictures, records, sidebyside
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 ChangeLines = Callable[[Path, Callable[[Mapping[str, Any]], Any]], None]
@@ -44,7 +46,7 @@ class Strict(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> at {self.getpos()} does not match"
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.text.append(data)
 
 
@@ -76,29 +78,33 @@ def site(three_runs: list[Path]) -> str:
 
 def test_first_screen_has_sentence_and_leaderboard(site: str) -> None:
     text = text_of(site)
-    assert text.startswith("janus-eval: nano-janus-pro janus-eval: nano-janus-pro 3 models")
-    assert "on 5 tasks, 22 November 2026: 183 samples each, 864 requests in all, 3 failures." in text
+    assert (
+        "janus-eval: nano-janus-pro 3 models (nano-janus-pro, oracle and blank) on 5 tasks, 22 November 2026:" in text
+    )
+    assert "183 samples each, 864 requests in all, 3 failures." in text
     board = text[: text.index("The same prompts")]
-    for value in ("0.75", "0.60–0.86", "71.8", "49.9–86.7", "ceiling", "floor"):
+    for value in ("0.75", "0.60–0.86", "71.8", "49.9–86.7", "ceiling", "floor", "measured"):
         assert value in board
     assert "3 failed, 117 scored: out of memory on a batch of one" in board
 
 
-def test_nothing_is_loaded_from_outside_and_nothing_can_run(site: str) -> None:
+def test_nothing_is_loaded_from_outside_and_only_our_script_can_run(site: str) -> None:
     policies = [a["content"] for t, a in parsed(site).tags if a.get("http-equiv") == "Content-Security-Policy"]
+    [[style], [script]] = [re.findall(rf"<{tag}>(.*?)</{tag}>", site, re.DOTALL) for tag in ("style", "script")]
+    sums = [b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     assert policies == [
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src 'sha256-{sums[0]}'; script-src 'sha256-{sums[1]}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
     ]
     for tag, name, value in attributes(site):
-        assert tag not in {"script", "iframe", "object", "embed", "form", "base"}
-        assert not name.startswith("on")
-        if name in {"src", "srcset", "data", "action", "poster"} or (tag == "link" and name == "href"):
+        assert tag not in {"iframe", "object", "embed", "base"}
+        assert not name.startswith("on") and name not in {"style", "action"}
+        if name in {"src", "srcset", "data", "poster"} or (tag == "link" and name == "href"):
             assert value.startswith("data:"), f"<{tag} {name}={value[:60]}>"
         if tag == "a" and name == "href":
             assert value.startswith(("#", "https://")), value[:60]
-    style = site[site.index("<style>") : site.index("</style>")]
-    assert "url(" not in style
-    assert "@import" not in style
+    assert "url(" not in style and "@import" not in style
+    assert not re.search(r"https?://|fetch\(|eval\(|XMLHttpRequest", script)
 
 
 def test_every_inner_link_has_its_target(site: str) -> None:
@@ -125,7 +131,7 @@ def test_untrusted_text_is_text(own_runs: list[Path], change_lines: ChangeLines)
     (run / "results.json").write_text(json.dumps(results))
     html = rendered(own_runs)
     html.encode("utf-8")
-    assert not {"script"} & {tag for tag, _ in parsed(html).tags}
+    assert [tag for tag, _ in parsed(html).tags].count("script") == 1
     assert all(name != "onerror" for _, name, _ in attributes(html))
     assert not set("\u202e\x1b\x00") & set(html)
     assert "<script>alert(1)</script>" in text_of(html)
@@ -151,14 +157,14 @@ def test_long_answers_are_cut_with_their_length_told(own_runs: list[Path], chang
 def test_galleries_are_bounded_and_say_of_how_many(make_run: MakeRun) -> None:
     few = rendered([make_run("few", 0.5, prompts=6).geneval().write()])
     many = rendered([make_run("many", 0.5, prompts=40).geneval().write()])
-    assert few.count("<article") == many.count("<article") == 6 * galleries.GROUPS
+    assert few.count('<section class="card"') == many.count('<section class="card"') == 6 * sidebyside.GROUPS
     assert "4 of 40 shown" in many
     assert len(many) < 1.1 * len(few)
 
 
 def test_galleries_are_not_chosen_by_result() -> None:
-    assert galleries.spaced(list(range(10)), 4) == [0, 2, 5, 7]
-    assert galleries.spaced([1, 2], 4) == [1, 2]
+    assert sidebyside.spaced(list(range(10)), 4) == [0, 2, 5, 7]
+    assert sidebyside.spaced([1, 2], 4) == [1, 2]
 
 
 def test_large_pictures_become_thumbnails(make_run: MakeRun) -> None:
@@ -174,9 +180,10 @@ def test_large_pictures_become_thumbnails(make_run: MakeRun) -> None:
 
 def test_embedded_bytes_have_a_ceiling(three_runs: list[Path]) -> None:
     run = records.read(three_runs[0])
-    shelves = galleries.shelves([run], "shapes-geneval", "official", galleries.Budget(2_000))
-    tiles = [tile for shelf in shelves for card in shelf.cards for row in card.drawn for tile in row]
-    assert 0 < sum(len(tile.uri) for tile in tiles) < 4_000
+    beside = sidebyside.SideBySide("shapes-geneval", "official")
+    beside.add(0, run, pictures.Embedded(2_000))
+    tiles = [tile for shelf in beside.shelves for card in shelf.cards for tile in card.drawn[0]]
+    assert 0 < sum(len(tile.source) for tile in tiles) < 4_000
     assert tiles[-1].absent == "not embedded, to keep the page small"
 
 
@@ -209,10 +216,9 @@ def test_pictures_outside_the_run_folder_are_never_read(
     assert "picture missing from the run folder" in html
 
 
-def test_published_rows_are_marked_as_not_measured(site: str) -> None:
+def test_published_figures_are_marked_as_not_measured(site: str) -> None:
     text = text_of(site)
-    published = text[text.index("Published figures MMBench, GenEval and DPG-Bench") :]
-    assert "Not measured here." in published
+    published = text[text.index("Published figures Not measured here.") :]
     assert "The shapes tasks ask other prompts and questions of another world" in published
     assert "their numbers are not comparable with these" in published
     for printed in ("Janus-Pro-7B 7B 79.2", "TokenFlow XL 13B 68.9", "MetaMorph 8B 75.2", "SD3-Medium 0.74", "84.19"):
@@ -220,16 +226,16 @@ def test_published_rows_are_marked_as_not_measured(site: str) -> None:
     assert "depth=38, 1024px, w/ DPO" in published
 
 
-def test_curves_and_boxes_are_drawn(site: str) -> None:
-    assert site.count('<svg class="curve"') == 4
-    assert "digits by height of the letters in pixels" in site
+def test_boxes_are_drawn_with_class_and_score(site: str) -> None:
     assert '<rect x="7.0" y="7.0" width="18.0" height="18.0"/>' in site
+    assert re.search(r'<text x="7.0" [^>]*>circle 0.98</text>', site)
+    assert re.search(r'alt="drawn by oracle: right; boxes: \w+ 0.98"', site)
 
 
 def test_no_runs() -> None:
     text = text_of(page.render([]))
     assert "No runs yet: `janus-eval run` makes the first" in text
-    assert "Janus-Pro-7B" in text
+    assert "Janus-Pro-7B published unified · 7B 79.2" in text
 
 
 def test_half_written_run(make_run: MakeRun) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from rich.console import Console
 
 from janus_eval.errors import UserError
@@ -182,13 +183,47 @@ def test_the_losses_fall_on_one_batch(tmp_path: Path) -> None:
 
 def test_alignment_reaches_the_features_it_may_move_alone(tmp_path: Path) -> None:
     """The encoder's features are a fixed target: no gradient of drawing reaches it."""
-    trainer = prepare(tiny_recipe(), [], tmp_path)
+    recipe = tiny_recipe()
+    trainer = prepare(recipe, [], tmp_path)
     select_trainable(trainer.model, ["all"])
     examples = [trainer.source.example("generation", index) for index in range(3)]
     prompts = [[0, 40, 41, 11]] * 3
     drawing(trainer).losses(recipe.stages[0], examples, prompts, 1.0, "x", 64)
     reached = {name.partition(".")[0] for name, p in trainer.model.named_parameters() if p.grad is not None}
     assert "align" in reached and not reached & {"vision", "aligner", "begin", "lm_head"}
+
+
+def test_a_stage_has_times_and_loss_weights_of_its_own(tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    stage = recipe.stages[1]
+    late = stage.model_copy(update={"flow": {"time_mean": 3.0}})
+    early = stage.model_copy(update={"flow": {"time_mean": -3.0}, "loss_weights": (1.0, 1.0, 10.0)})
+    assert recipe.flow_in(early) == recipe.flow.model_copy(update={"time_mean": -3.0})
+    trainer = prepare(recipe, [], tmp_path)
+    select_trainable(trainer.model, ["all"])
+    gradients = []
+    for chosen in (early, early.model_copy(update={"loss_weights": None}), late):
+        trainer.model.zero_grad(set_to_none=True)
+        losses = trainer.losses(chosen, 0)
+        reached = [
+            p.grad.clone() for p in drawing(trainer).model.gen_decoder_aligner.parameters() if p.grad is not None
+        ]
+        gradients.append((losses["generation"], reached))
+    assert gradients[0][1], "drawing reaches it, and drawing alone"
+    for strong, plain in zip(gradients[0][1], gradients[1][1], strict=True):
+        torch.testing.assert_close(strong, 10 * plain, rtol=1e-3, atol=1e-6)
+    # An untrained velocity errs by clean - noise whatever the time; what differs is what it was given.
+    assert gradients[0][0] == gradients[1][0] != gradients[2][0]
+
+
+def test_an_unknown_part_of_the_flow_is_refused() -> None:
+    raw = tiny_recipe().model_dump(mode="json")
+    raw["stages"][0]["flow"] = {"time_meen": 1.0}
+    with pytest.raises(ValidationError, match="time_meen"):
+        Recipe.model_validate(raw)
+    raw["stages"][0]["flow"] = {"time_std": 0.0}
+    with pytest.raises(ValidationError, match="greater than 0"):
+        Recipe.model_validate(raw)
 
 
 def test_a_stage_opens_with_another_mixture() -> None:

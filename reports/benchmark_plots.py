@@ -1,0 +1,112 @@
+"""The plots of a task's page: curves over a size, bars of the headline, and its categories."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from janus_eval.reports import plots
+from janus_eval.reports.drawing import Series
+from janus_eval.reports.figure_one import Panel, bar_panel
+from janus_eval.reports.pages import Report
+from janus_eval.reports.plots import Curve
+from janus_eval.reports.records import MetricRecord, ResultRecord
+from janus_eval.reports.standings import Row, Standings
+from janus_eval.reports.wording import listed
+
+# Words for metrics whose names are short; any other name speaks for itself.
+GLOSSES = {
+    "cer": "character error rate, lower is better",
+    "prompts_any": "prompts with at least one right picture",
+}
+SPLITS = ("seen", "unseen")
+PLOTTED = 8  # systems of a plot of categories
+PRINTED = 3  # published ones among them
+RADAR = (3, 9)  # categories that a radar can show
+PROFILES = 6  # systems of a radar
+# Metrics whose names differ only in a number ("size_8", "digits_height_12") are one curve over it.
+SIZED = re.compile(r"(?P<head>\D*?)(?P<size>\d+(?:\.\d+)?)(?P<tail>\D*)")
+AXES = {"size": "size of the letters in pixels"}
+
+
+def families_of(names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Metrics that differ in a number alone, three or more: their common words -> {name: number}."""
+    families: dict[str, dict[str, float]] = {}
+    for name in names:
+        found = SIZED.fullmatch(name)
+        if found:
+            words = f"{found['head']} {found['tail']}".replace("_", " ").strip(" /:-")
+            families.setdefault(words, {})[name] = float(found["size"])
+    return {words: sizes for words, sizes in families.items() if len(sizes) >= 3}
+
+
+def curve_panels(
+    report: Report, results: Sequence[ResultRecord | None], families: Mapping[str, Mapping[str, float]], index: int
+) -> Iterator[Panel]:
+    """A curve for each family of metrics, a line a system."""
+    column = report.board.columns[index]
+    # A plot has no room for long names; of one sweep the values suffice.
+    [sweep] = report.board.sweeps if len(report.board.sweeps) == 1 else [None]
+    short = {n: sweep.short(place) for place, numbers in sweep.runs.items() for n in numbers} if sweep else {}
+    for words, sizes in families.items():
+        lines = []
+        for n, (row, result) in enumerate(zip(report.board.rows, results, strict=True)):
+            known = [(size, result.metrics[name]) for name, size in sizes.items() if result and name in result.metrics]
+            if known:
+                ordered = sorted(known, key=lambda point: point[0])
+                lines.append(Curve(Series(short.get(n, row.name), report.classes[n]), ordered))
+        what, height, _ = words.partition("height")
+        axis = AXES.get(words, "height of the letters in pixels" if height else words or "size")
+        title = f"{(what if words not in AXES else '').strip() or column.task} by {axis}"
+        caption = (
+            f"{column.unit.capitalize()} right, with 95% intervals, from {min(sizes.values()):g} to "
+            f"{max(sizes.values()):g}. Models stand a little apart where they share a size."
+        )
+        if sweep:
+            caption += f" {sweep.model} is named by its values of {listed([axis.name for axis in sweep.axes])}."
+        yield Panel(title, plots.curves(lines, (column.low, column.high), axis, title), caption)
+
+
+def category_panels(table: Standings, task: str) -> Iterator[Panel]:
+    """Bars of the headline and two plots of the categories, where there is more than one system to compare."""
+    ranked = [row for block in table.blocks(0) for row in block.rows] if table.columns else []
+    rows = [row for row in ranked if row.shown and row.cells[0].value is not None and row.cells[0].group == 0]
+    if len(rows) < 2:
+        return
+    bars = bar_panel(rows, [row.cells[0] for row in rows], table.columns[0])
+    if bars:
+        yield bars._replace(title=f"{task}, {table.columns[0].name}")
+    inner = [n for n, column in enumerate(table.columns) if n and column.name not in (*SPLITS, *GLOSSES)]
+    if len(inner) < RADAR[0]:
+        return
+    systems = _plotted(rows)
+    shown = [(Series(row.name, row.series), row.place is None, _metrics(row, table, inner)) for row in systems]
+    names = [table.columns[n].name for n in inner]
+    whole = min(table.columns[n].low for n in inner), max(table.columns[n].high for n in inner)
+    printed = any(hollow for _, hollow, _ in shown)
+    caption = "A panel for each category, all on one scale: dots with 95% intervals, a system a line."
+    multiples = plots.multiples(names, shown, whole, f"{task} by category")
+    yield Panel("Category by category", multiples, caption + (" Hollow: published." if printed else ""))
+    if len(inner) <= RADAR[1]:
+        caption = "A category each way, better outwards: a dent is a category that one system fails and others do not."
+        # The published ones stand last, and are what the first few are to be held against.
+        profiles = shown if len(shown) <= PROFILES else [*shown[: PROFILES - 2], *shown[-2:]]
+        radar = plots.radar(names, profiles, whole, f"{task}: profile over {len(names)} categories")
+        yield Panel("The profile of each system", radar, caption + (" Dotted: published." if printed else ""))
+
+
+def _plotted(rows: Sequence[Row]) -> list[Row]:
+    """The measured systems, and of the published ones the Janus family first."""
+    measured = [row for row in rows if row.place is not None]
+    printed = sorted((row for row in rows if row.place is None), key=lambda row: row.series == "sr")
+    return [*measured[:PLOTTED], *printed[: max(0, min(PRINTED, PLOTTED - len(measured)))]]
+
+
+def _metrics(row: Row, table: Standings, numbers: Sequence[int]) -> dict[str, MetricRecord]:
+    found = {}
+    for n in numbers:
+        cell, column = row.cells[n], table.columns[n]
+        if cell.value is not None:
+            table_of = {"value": cell.value, "low": cell.low, "high": cell.high, "unit": column.unit, "n": 0}
+            found[column.name] = MetricRecord.model_validate(table_of)
+    return found
