@@ -1,8 +1,8 @@
 """``python -m benchmarks.sites [--runs 50] [--samples 10000] [--folder DIR]``: seconds and memory of building a site.
 
-Makes run folders as `janus-eval run` would have left them, of the three real benchmarks with made-up answers, then builds
-the site of all in a process of its own and prints what it took. Equal pictures are hard links of a few: what is measured
-is the report, not the disk.
+Makes run folders as `janus-eval run` would have left them, of the three real benchmarks with made-up answers, then
+builds the site of all in a process of its own and prints what it took. Equal pictures are hard links of a few: what is
+measured is the report, not the disk.
 """
 
 from __future__ import annotations
@@ -60,11 +60,25 @@ class Maker:
         ]
         _lines(self.folder / "timings.jsonl", timings * 40)
         settings = {"user_role": "<|User|>", "guidance": 5.0, "temperature": 1.0}
-        model = {"name": self.model, "checkpoint": f"deepseek-ai/{self.model}", "dtype": "bfloat16", "settings": settings,
-                 "weights": self.folder.name, "capabilities": ["answer", "draw", "score"]}  # fmt: skip
-        asked = {"schema": 1, "started": "2026-11-22T14:03:11", "model": model, "seed": 0, "limit": None, "skipped": {},
-                 "versions": {"janus-eval": "0.1.0", "torch": "2.14.1"}, "machine": {"cpu": "x86_64", "cores": 16},
-                 "tasks": {task: dict.fromkeys(found, {}) for task, found in self.results.items()}}  # fmt: skip
+        model = {
+            "name": self.model,
+            "checkpoint": f"deepseek-ai/{self.model}",
+            "dtype": "bfloat16",
+            "settings": settings,
+            "weights": self.folder.name,
+            "capabilities": ["answer", "draw", "score"],
+        }
+        asked = {
+            "schema": 1,
+            "started": "2026-11-22T14:03:11",
+            "model": model,
+            "seed": 0,
+            "limit": None,
+            "skipped": {},
+            "versions": {"janus-eval": "0.1.0", "torch": "2.14.1"},
+            "machine": {"cpu": "x86_64", "cores": 16},
+            "tasks": {task: {name: {} for name in found} for task, found in self.results.items()},
+        }
         (self.folder / "run.json").write_text(json.dumps(asked))
         (self.folder / "results.json").write_text(json.dumps({"schema": 1, "model": model, "tasks": self.results}))
         return self.folder
@@ -81,9 +95,16 @@ class Maker:
                 good = self.random.random() < self.skill
                 said = answer if good else self.random.choice("ABCD".replace(answer, ""))
                 name = f"{k + 1000000 * turn}"
-                self._sample("mmbench", name, f"{k}", ABILITIES[short], images=[image], target={"answer": answer},
-                             inputs={"question": f"What stands at the left of picture {k}?", "options": letters},
-                             metadata={"rotation": turn, "rotations": 4})  # fmt: skip
+                self._sample(
+                    "mmbench",
+                    name,
+                    f"{k}",
+                    ABILITIES[short],
+                    images=[image],
+                    target={"answer": answer},
+                    inputs={"question": f"What stands at the left of picture {k}?", "options": letters},
+                    metadata={"rotation": turn, "rotations": 4},
+                )
                 self._respond("mmbench", name, 0, "What stands at the left?", text=f"{said}. {letters[said]}")
                 for protocol in ("paper", "circular"):
                     self._score("mmbench", protocol, name, 0, float(good), ABILITIES[short], extracted=said)
@@ -104,8 +125,14 @@ class Maker:
             target: Row = {"include": [{"class": thing, "count": 1}]}
             if task == "dpg":
                 target = {"questions": [{"id": n, "question": f"Is there a {t}?"} for n, t in enumerate(THINGS, 1)]}
-            self._sample(task, f"{k:05d}", f"{k:05d}", name if task == "geneval" else "dense",
-                         inputs={"prompt": prompt}, target=target)  # fmt: skip
+            self._sample(
+                task,
+                f"{k:05d}",
+                f"{k:05d}",
+                name if task == "geneval" else "dense",
+                inputs={"prompt": prompt},
+                target=target,
+            )
             for index in range(4):
                 image = self._link(pictures[(k + index) % PICTURES], f"images/{task}/{k:05d}/{index}.png")
                 self._respond(task, f"{k:05d}", index, prompt, image=image)
@@ -117,8 +144,16 @@ class Maker:
                 self._score(task, "official", f"{k:05d}", index, value, name, **extra)
                 if task == "geneval":
                     data = {"size": [384, 384], "boxes": boxes, "masks": {thing: [[1000, 12] * 60] if good else []}}
-                    self.rows["observations"].append({"task": task, "sample": f"{k:05d}", "index": index, "role": "detector",
-                                                      "instrument": "mask2former", "data": data})  # fmt: skip
+                    self.rows["observations"].append(
+                        {
+                            "task": task,
+                            "sample": f"{k:05d}",
+                            "index": index,
+                            "role": "detector",
+                            "instrument": "mask2former",
+                            "data": data,
+                        }
+                    )
                 right[name].append(value)
         table = {"overall": [v for found in right.values() for v in found], **right}
         roles = (
@@ -147,8 +182,18 @@ class Maker:
     def _score(
         self, task: str, protocol: str, sample: str, index: int, value: float, category: str, **more: Any
     ) -> None:
-        row = {"task": task, "protocol": protocol, "sample": sample, "index": index, "value": value, "category": category,
-               "id": self.rows["responses"][-1]["id"], "reason": "", "parts": {}, "failed": False}  # fmt: skip
+        row = {
+            "task": task,
+            "protocol": protocol,
+            "sample": sample,
+            "index": index,
+            "value": value,
+            "category": category,
+            "id": self.rows["responses"][-1]["id"],
+            "reason": "",
+            "parts": {},
+            "failed": False,
+        }
         self.rows["scores"].append({**row, **more})
 
     def _link(self, picture: Path, place: str) -> str:

@@ -91,7 +91,9 @@ def build(runs: Sequence[Run]) -> Board:
     for run, name in zip(runs, distinct_names(runs), strict=True):
         cells = tuple(_cell(run, name, column, runs[0], footnotes) for column in columns)
         rows.append(Row(run, name, REFERENCES.get(run.name, ""), cells))
-    return Board(sentence(runs), tuple(states(runs)), columns, _with_best(rows, columns), tuple(footnotes), sweeps.find(runs))
+    return Board(
+        sentence(runs), tuple(states(runs)), columns, _with_best(rows, columns), tuple(footnotes), sweeps.find(runs)
+    )
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:

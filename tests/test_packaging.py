@@ -17,6 +17,7 @@ DATA = (
     "janus_eval/py.typed",
     "models/training/recipes/*.json",
     "models/nano/*/*",
+    "models/nano/*/vae/*",
     "tasks/textimages/words.json",
     "tasks/textimages/fonts/*",
     "reports/published/*.json",

@@ -67,7 +67,7 @@ def test_lists_on_any_width(columns: str, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setenv("COLUMNS", columns)
     assert app.run(["list", "suites"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("shapes  ") and all(len(line) <= 40 for line in out.splitlines())
+    assert "\nshapes  " in out and all(len(line) <= 40 for line in out.splitlines())
 
 
 def test_errors_and_answers_cannot_command_the_terminal(

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
+from janus_eval.reports import page as pages
+
 COLOURS = {"red": "#d62728", "green": "#2ca02c", "blue": "#1f77b4", "yellow": "#e6c700", "purple": "#8e44ad"}
 SHAPES = ("circle", "square", "triangle")
 CATEGORIES = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
@@ -352,3 +354,37 @@ def rewrite(file: Path, change: Callable[[Mapping[str, Any]], Any]) -> None:
 @pytest.fixture
 def change_lines() -> Callable[[Path, Callable[[Mapping[str, Any]], Any]], None]:
     return rewrite
+
+
+NASTY = "<script>pwned = 1</script><img src=x onerror='pwned = 2'>\"' \u202e data:text/html,<script>pwned=3</script>"
+
+
+@pytest.fixture(scope="module")
+def shapes(three_runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of the shapes world, and in ``one.html`` the same as one file."""
+    out = tmp_path_factory.mktemp("site") / "shapes"
+    pages.write_site(three_runs, out)
+    pages.write(three_runs, out / "one.html", each=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A site of the real benchmarks: two models in full, one of an evil name, one on a part of the data."""
+    builder = request.getfixturevalue("builder")
+    folder = tmp_path_factory.mktemp("real")
+    runs = [builder(folder / str(n), f"Janus-Pro-{n}B", 0.6 + n / 30).real().write() for n in (1, 7)]
+    evil = builder(folder / "evil", NASTY, 0.5, prompts=2).real()
+    for row in evil.responses:
+        row |= {"prompt": NASTY, **({"text": NASTY} if "text" in row else {})}
+    for row in evil.scores:
+        row |= {"reason": NASTY}
+    runs.append(evil.write())
+    runs.append(builder(folder / "part", "janus-flow", 0.7, prompts=2).real().write(limit=2))
+    many = builder(folder / "many", "many", 0.5, prompts=60).geneval(task="geneval")
+    runs.append(many.write(capabilities=["draw"]))
+    for run in runs[3:4]:
+        file = run / "results.json"
+        file.write_text(file.read_text().replace("data-0123456789a", "data-part-456789"))
+    pages.write_site(runs, folder / "real")
+    return folder / "real"

@@ -15,17 +15,13 @@ from typing import Any
 
 import pytest
 
-from janus_eval.reports import page as pages
-
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'janus-eval[test]' brings Playwright")
 axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="brought by 'janus-eval[test]' too")
 
-MakeRun = Callable[..., Any]
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
 )
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-NASTY = "<script>pwned = 1</script><img src=x onerror='pwned = 2'>\"' \u202e data:text/html,<script>pwned=3</script>"
 CLIPBOARD = "if (navigator.clipboard) navigator.clipboard.writeText = async (text) => { window.copied = text; };"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
@@ -93,37 +89,6 @@ def reader(chromium: Any) -> Iterator[Open]:
     assert not [wrong for one in opened for wrong in one.wrong]
 
 
-@pytest.fixture(scope="module")
-def shapes(three_runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site of the shapes world, and in ``one.html`` the same as one file."""
-    out = tmp_path_factory.mktemp("site") / "shapes"
-    pages.write_site(three_runs, out)
-    pages.write(three_runs, out / "one.html", each=False)
-    return out
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A site of the real benchmarks: two models in full, one of an evil name, one on a part of the data."""
-    builder = request.getfixturevalue("builder")
-    folder = tmp_path_factory.mktemp("real")
-    runs = [builder(folder / str(n), f"Janus-Pro-{n}B", 0.6 + n / 30).real().write() for n in (1, 7)]
-    evil = builder(folder / "evil", NASTY, 0.5, prompts=2).real()
-    for row in evil.responses:
-        row |= {"prompt": NASTY, **({"text": NASTY} if "text" in row else {})}
-    for row in evil.scores:
-        row |= {"reason": NASTY}
-    runs.append(evil.write())
-    runs.append(builder(folder / "part", "janus-flow", 0.7, prompts=2).real().write(limit=2))
-    many = builder(folder / "many", "many", 0.5, prompts=60).geneval(task="geneval")
-    runs.append(many.write(capabilities=["draw"]))
-    for run in runs[3:4]:
-        file = run / "results.json"
-        file.write_text(file.read_text().replace("data-0123456789a", "data-part-456789"))
-    pages.write_site(runs, folder / "real")
-    return folder / "real"
-
-
 SHOTS = os.environ.get("JANUS_EVAL_SCREENSHOTS")
 
 
@@ -133,23 +98,14 @@ def shoot(tab: Any, name: str, whole: bool = False) -> None:
         tab.screenshot(path=Path(SHOTS) / f"{name.replace('/', '-')}.png", full_page=whole)
 
 
-KINDS = (
-    "index.html",
-    "published.html",
-    "benchmarks/{geneval}.html",
-    "runs/{run}.html",
-    "runs/{run}/{geneval}.official.html",
-    "runs/{run}/{mmbench}.html",
-)
-
-
 def paths(prefix: str, run: str) -> list[str]:
-    names = {
-        "geneval": f"{prefix}geneval",
-        "mmbench": f"{prefix}mmbench.{'circular' if prefix else 'paper'}",
-        "run": run,
-    }
-    return [kind.format(**names) for kind in KINDS]
+    """One page of every kind."""
+    geneval, mmbench = f"{prefix}geneval", f"{prefix}mmbench.{'circular' if prefix else 'paper'}"
+    folder = f"runs/{run}"
+    return [
+        "index.html", "published.html", f"benchmarks/{geneval}.html", f"{folder}.html",
+        f"{folder}/{geneval}.official.html", f"{folder}/{mmbench}.html",
+    ]  # fmt: skip
 
 
 def test_the_first_screen_has_title_sentence_and_leaderboard(shapes: Path, reader: Open) -> None:
