@@ -6,7 +6,7 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -388,3 +388,11 @@ def real(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
         file.write_text(file.read_text().replace("data-0123456789a", "data-part-456789"))
     pages.write_site(runs, folder / "real")
     return folder / "real"
+
+
+@pytest.fixture(scope="module")
+def chromium(request: pytest.FixtureRequest) -> Iterator[Any]:
+    module = request.module
+    with module.playwright.sync_playwright() as driver:
+        yield (browser := driver.chromium.launch(executable_path=module.CHROMIUM, args=module.ARGUMENTS))
+        browser.close()
