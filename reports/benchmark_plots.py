@@ -89,8 +89,8 @@ def category_panels(table: Standings, task: str) -> Iterator[Panel]:
     yield Panel("Category by category", multiples, caption + (" Hollow: published." if printed else ""))
     if len(inner) <= RADAR[1]:
         caption = "A category each way, better outwards: a dent is a category that one system fails and others do not."
-        # The published ones stand last, and are what the first few are to be held against.
-        profiles = shown if len(shown) <= PROFILES else [*shown[: PROFILES - 2], *shown[-2:]]
+        own, others = ([one for one in shown if one[1] is hollow] for hollow in (False, True))
+        profiles = [*own[: PROFILES - 2], *others[: PROFILES - min(len(own), PROFILES - 2)]]
         radar = plots.radar(names, profiles, whole, f"{task}: profile over {len(names)} categories")
         yield Panel("The profile of each system", radar, caption + (" Dotted: published." if printed else ""))
 

@@ -148,7 +148,7 @@ def multiples(
                     _estimate(axes, paper, place, series.name, metric, series, hollow=hollow, upright=False)
                 if n % across == 0:
                     foot = y + head + step * r + step / 2 + 4
-                    paper.text(left - 8, foot, line(series.name, 16), ha="right", color=MUTED if hollow else INK)
+                    paper.text(left - 8, foot, line(series.name, 15), ha="right", color=MUTED if hollow else INK)
         return paper.svg(title)
 
 
@@ -159,7 +159,7 @@ def radar(
     side, width, right = 300, WIDTH, 190
     turns = [2 * math.pi * n / len(names) for n in range(len(names))]
     with drawing(width, side) as paper:
-        axes = paper.axes(width - right - side + 40, 40, right + 40, 40, projection="polar")
+        axes = paper.axes(width - right - side + 14, 40, right + 66, 40, projection="polar")
         axes.set_theta_zero_location("N")  # type: ignore[attr-defined]
         axes.set_theta_direction(-1)  # type: ignore[attr-defined]
         axes.set_ylim(*scale)
@@ -179,8 +179,8 @@ def radar(
             face = PAPER if hollow else series.colour
             axes.plot(turns, values, ls="", marker=series.marker, ms=5, mfc=face, mec=series.colour)
             foot = 20 + STEP * n
-            _key(paper, width - right + 18, foot - 4, series, style, face)
-            paper.text(width - right + 40, foot, line(series.name, 15), color=MUTED if hollow else INK)
+            _key(paper, width - right + 26, foot - 4, series, style, face)
+            paper.text(width - right + 48, foot, line(series.name, 19), color=MUTED if hollow else INK)
         return paper.svg(title)
 
 

@@ -11,7 +11,7 @@
     constructor(table) {
       this.table = table;
       this.heads = [...table.tHead.rows[0].cells];
-      this.rows = [...table.querySelectorAll("tbody tr:not(.part)")];
+      this.rows = [...table.querySelectorAll("tbody tr:not(.apart)")];
       this.column = this.original = Number(table.dataset.sorted) + 1;
       this.up = this.upward(this.column);
       this.heads.forEach((head, n) => {
@@ -59,7 +59,7 @@
         const heading = group === 1e7 ? REFERENCES : group === 1e6 ? NO_NUMBER : apart[group] || "";
         if (heading && this.table.tBodies.length) {
           const rule = body.insertRow();
-          rule.className = "part";
+          rule.className = "apart";
           rule.hidden = !rows.some((row) => !row.hidden);
           const cell = rule.insertCell();
           cell.colSpan = this.heads.length;

@@ -14,7 +14,7 @@
   };
 
   const table = (node) => {
-    const rows = [...node.rows].filter((row) => seen(row) && !row.classList.contains("part"));
+    const rows = [...node.rows].filter((row) => seen(row) && !row.classList.contains("apart"));
     const cells = rows.map((row) => [...row.cells].filter(seen).flatMap((cell) =>
       [read(cell), ...Array(cell.colSpan - 1).fill({ text: "" })]));
     const badges = cells.some((row) => row[0]?.badge);

@@ -139,7 +139,7 @@ def test_axe_finds_no_serious_fault_and_the_console_stays_empty(
 def test_sorting_by_every_column_says_so_and_parts_what_cannot_be_compared(real: Path, reader: Open) -> None:
     one = reader(real)
     tab = one.open("index.html")
-    rule = "tr.part:not([hidden])"
+    rule = "tr.apart:not([hidden])"
     first = one.names()
     assert "data (limit 2, not none)" in tab.locator(rule).first.inner_text()
     for n, name in enumerate(one.heads()):
@@ -163,7 +163,7 @@ def test_sorting_by_every_column_says_so_and_parts_what_cannot_be_compared(real:
 
 def test_measured_and_published_are_told_apart_in_every_row(real: Path, reader: Open) -> None:
     tab = reader(real).open("index.html")
-    for row in tab.locator("table.board tbody tr:not(.part):not([hidden])").all():
+    for row in tab.locator("table.board tbody tr:not(.apart):not([hidden])").all():
         badge, value = row.locator(".badge").inner_text(), row.locator("td:not([hidden])[data-v]").first
         assert badge == {"measured": "measured", "published": "published"}[row.get_attribute("data-source")]
         assert value.locator("svg.o").count() == (badge == "published")

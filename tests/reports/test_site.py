@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from html import unescape
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
+from benchmarks import sites
 from janus_eval.errors import UserError
 from janus_eval.reports import folder, page
 from janus_eval.reports.pages import anchor, slug, slugs
@@ -254,6 +256,23 @@ def test_two_hundred_runs(tmp_path: Path) -> None:
     assert written.stat().st_size < 1_000_000
     assert len(report.standings.rows) > 300
     assert (tmp_path / "site" / "runs" / "run199.html").is_file()
+
+
+def test_two_runs_of_one_folders_name_have_pages_of_their_own(make_run: MakeRun, tmp_path: Path) -> None:
+    first = make_run("same", 0.5, prompts=1).geneval().write()
+    second = shutil.copytree(first, tmp_path / "elsewhere" / "same")
+    page.write_site([first, second], tmp_path / "site")
+    assert {"runs/same.html", "runs/same-2.html"} <= listing(tmp_path / "site")
+
+
+def test_the_benchmark_makes_runs_that_a_site_is_built_of(tmp_path: Path) -> None:
+    runs = list(sites.make_runs(tmp_path, 2, 200))
+    _, report = page.write_site(runs, tmp_path / "site")
+    assert [c.name for c in report.standings.columns if c.shown] == ["MMBench", "GenEval", "DPG-Bench", "mmbench"]
+    assert report.board.sentence.startswith("2 models (Janus-Pro-7B and Janus-Pro-1B) on 3 tasks")
+    counts = [gallery.cards for gallery in report.digests[0].galleries.values()]
+    assert counts == [22, 22, 11, 16] and not report.digests[0].run.tally.troubles
+    assert "picture missing" not in cards(tmp_path / "site", "runs/janus-pro-7b-0/geneval.official")
 
 
 def test_names_of_files_and_places() -> None:
