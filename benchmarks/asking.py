@@ -34,11 +34,11 @@ class Whole(NamedTuple):
     pixels: Tensor
 
 
-def load_pair(model: JanusPro) -> Pair:
+def load_pair(model: JanusPro, device: str = "cpu", dtype: str = "float32") -> Pair:
     """Through a checkpoint on disk, as a user's model comes."""
     with tempfile.TemporaryDirectory() as folder:
         write_checkpoint(model, Path(folder))
-        ours = janus_pro.load(folder, janus_pro.Settings())
+        ours = janus_pro.load(folder, janus_pro.Settings(), device=device, dtype=dtype)
     return Pair(ours, transformers_janus(ours.model))
 
 
@@ -54,7 +54,8 @@ def questions(count: int, tokens: int) -> list[Question]:
 def whole_prompts(pair: Pair, asked: Sequence[Question]) -> Whole:
     ours = pair.ours
     prompts = [ours.processor.turn_ids(question.text, images=1, roles=ours.answerer.roles) for question in asked]
-    return Whole(prompts, ours.processor.pixels([asked[0].images[0].load()]))
+    pixels = ours.processor.pixels([asked[0].images[0].load()])
+    return Whole(prompts, pixels.to(ours.device, ours.dtype))
 
 
 def texts(pair: Pair, asked: Sequence[Question]) -> list[str]:

@@ -33,7 +33,7 @@ class Setting(NamedTuple):
 @torch.inference_mode()
 def our_draw(model: JanusPro, prompts: Sequence[Sequence[int]], codes: int) -> Tensor:
     """Guided and sampled, each image with a seed of its own: code ids ``[P, C]``."""
-    pick = picker(range(len(prompts)), codes, 1.0, torch.device("cpu"))
+    pick = picker(range(len(prompts)), codes, 1.0, model.lm_head.weight.device)
     return draw_codes(model, prompts, pad_id=TOKEN["pad"], count=codes, guidance=GUIDANCE, pick=pick).codes
 
 

@@ -44,12 +44,12 @@ def flow_config() -> JanusFlowConfig:
     return JanusFlowConfig(mid.vision, encoder, decoder, mid.language)
 
 
-def random_flow(config: JanusFlowConfig) -> JanusFlow:
-    """Weights of about unit gain. Always the same."""
+def random_flow(config: JanusFlowConfig, dtype: torch.dtype = torch.float32, device: str = "cpu") -> JanusFlow:
+    """Weights of about unit gain. Always the same on one kind of device."""
     with torch.device("meta"):
         model = JanusFlow(config)
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in materialize(model, torch.device("cpu"), torch.float32).items():
+    generator = torch.Generator(device).manual_seed(0)
+    for name, parameter in materialize(model, torch.device(device), dtype).items():
         if parameter.ndim > 1 and "response" not in name:
             parameter.data.normal_(std=parameter[0].numel() ** -0.5, generator=generator)
         else:
@@ -74,6 +74,7 @@ def transformers_decoder(model: JanusFlow) -> Any:
     named = named_tensors(model, DEEPSEEK_FORMAT)
     tensors = {name.removeprefix(prefix): tensor for name, tensor in named if name.startswith(prefix)}
     theirs.load_state_dict(tensors, assign=True)
+    theirs.to(model.lm_head.weight.device)  # its table of frequencies
     return theirs.eval().requires_grad_(False)
 
 
@@ -88,19 +89,21 @@ def our_flow(setting: FlowSetting, prompts: Sequence[list[int]]) -> Tensor:
 @torch.inference_mode()
 def demo_flow(setting: FlowSetting, prompts: Sequence[list[int]]) -> Tensor:
     """The same latents by the demo's way; all prompts have one length."""
-    model, images = setting.model, len(prompts)
+    model, images, weight = setting.model, len(prompts), setting.model.lm_head.weight
     z = noise_of(range(images), (model.config.gen_encoder.latent_channels, setting.side, setting.side))
-    ids = torch.tensor([*prompts, *prompts])
+    z = z.to(weight.device)
+    ids = torch.tensor([*prompts, *prompts], device=weight.device)
     ids[images:, 1:] = TOKEN["pad"]
     texts = model.embed_text(ids[:, :-1])
     length = texts.shape[1]
     for step in range(setting.steps):
-        noised = model.embed_latents(torch.cat((z, z)), torch.full((2 * images,), 1000 * step / setting.steps))
+        times = torch.full((2 * images,), 1000 * step / setting.steps, device=weight.device)
+        noised = model.embed_latents(torch.cat((z, z)).to(weight.dtype), times)
         x = torch.cat((texts, noised.tokens), dim=1)
-        seen = torch.ones(x.shape[:2], dtype=torch.long)
+        seen = torch.ones(x.shape[:2], dtype=torch.long, device=weight.device)
         seen[images:, 1:length] = 0
         hidden = setting.decoder(inputs_embeds=x, attention_mask=seen, use_cache=True).last_hidden_state
-        conditional, free = model.velocity(hidden[:, length + 1 :], noised.skip, noised.time).chunk(2)
+        conditional, free = model.velocity(hidden[:, length + 1 :], noised.skip, noised.time).float().chunk(2)
         z = z + (GUIDANCE * conditional - (GUIDANCE - 1) * free) / setting.steps
     return z
 

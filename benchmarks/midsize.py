@@ -49,17 +49,25 @@ def mid_config() -> JanusProConfig:
 
 def large_config() -> JanusProConfig:
     """Janus-Pro-1B's sizes."""
-    language = LlamaConfig(
+    return joined(deepseek_llm(2048, 5632, 24), SiglipConfig())
+
+
+def largest_config() -> JanusProConfig:
+    """Janus-Pro-7B's sizes."""
+    return joined(deepseek_llm(4096, 11008, 30), SiglipConfig())
+
+
+def deepseek_llm(width: int, inner: int, layers: int) -> LlamaConfig:
+    return LlamaConfig(
         vocab_size=102400,
-        hidden_size=2048,
-        intermediate_size=5632,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        num_key_value_heads=16,
+        hidden_size=width,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 128,
+        num_key_value_heads=width // 128,
         head_dim=128,
         max_position_embeddings=16384,
     )
-    return joined(language, SiglipConfig())
 
 
 def joined(language: LlamaConfig, vision: SiglipConfig) -> JanusProConfig:
@@ -75,12 +83,12 @@ def joined(language: LlamaConfig, vision: SiglipConfig) -> JanusProConfig:
     )
 
 
-def random_model(config: JanusProConfig, dtype: torch.dtype = torch.float32) -> JanusPro:
-    """Weights of about unit gain, so that logits are finite and spread out. Always the same."""
+def random_model(config: JanusProConfig, dtype: torch.dtype = torch.float32, device: str = "cpu") -> JanusPro:
+    """Weights of about unit gain, so that logits are finite and spread out. Always the same on one kind of device."""
     with torch.device("meta"):
         model = JanusPro(config)
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in materialize(model, torch.device("cpu"), dtype).items():
+    generator = torch.Generator(device).manual_seed(0)
+    for name, parameter in materialize(model, torch.device(device), dtype).items():
         if parameter.ndim > 1:
             parameter.data.normal_(std=parameter[0].numel() ** -0.5, generator=generator)
         else:

@@ -30,11 +30,12 @@ def transformers_janus(model: JanusPro) -> Any:
     tensors = dict(named_tensors(model, TRANSFORMERS_FORMAT))
     kept = theirs.load_state_dict(tensors, strict=False, assign=True)
     assert not kept.unexpected_keys, kept.unexpected_keys
+    device = model.lm_head.weight.device
     # What a checkpoint does not hold: tables that follow from the configuration.
     for name, buffer in list(theirs.named_buffers()):
         if buffer.is_meta:
             owner, _, leaf = name.rpartition(".")
-            theirs.get_submodule(owner).register_buffer(leaf, table(theirs, name, model), persistent=False)
+            theirs.get_submodule(owner).register_buffer(leaf, table(theirs, name, model).to(device), persistent=False)
     assert not [name for name, p in theirs.named_parameters() if p.is_meta]
     theirs.generation_config.generation_kwargs = {"boi_token_id": TOKEN["image_start"]}
     theirs.generation_config.pad_token_id = TOKEN["pad"]
@@ -99,7 +100,7 @@ def converted_config(model: JanusPro) -> dict[str, Any]:
 def transformers_draw(theirs: Any, prompts: Sequence[Sequence[int]], codes: int, *, greedy: bool = False) -> Tensor:
     """``generate`` in image mode, guided and sampled (unless ``greedy``, for tests): code ids ``[P, C]``."""
     theirs.model.vision_model.config.num_image_tokens = codes  # how many it draws; not an option of generate
-    ids = torch.tensor(prompts)
+    ids = torch.tensor(prompts, device=theirs.device)
     drawn: Tensor = theirs.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
@@ -119,6 +120,7 @@ def transformers_answer(theirs: Any, prompts: Sequence[Sequence[int]], pixels: T
     longest = max(map(len, prompts))
     ids = torch.tensor([[TOKEN["pad"]] * (longest - len(ids)) + list(ids) for ids in prompts])
     mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts])
+    ids, mask = ids.to(theirs.device), mask.to(theirs.device)
     found: Tensor = theirs.generate(
         input_ids=ids,
         attention_mask=mask,
@@ -142,11 +144,11 @@ def script_draw(
     """
     from transformers import DynamicCache
 
-    ids = torch.tensor([prompt] * (2 * images))
+    ids = torch.tensor([prompt] * (2 * images), device=theirs.device)
     ids[1::2, 1:-1] = TOKEN["pad"]
     decoder, head = theirs.model.language_model, theirs.model.generation_head
     x, cache = decoder.get_input_embeddings()(ids), DynamicCache()
-    drawn = torch.zeros(images, codes, dtype=torch.long)
+    drawn = torch.zeros(images, codes, dtype=torch.long, device=theirs.device)
     for step in range(codes):
         hidden = decoder(inputs_embeds=x, past_key_values=cache, use_cache=True).last_hidden_state
         logits = head(hidden[:, -1])

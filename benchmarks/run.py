@@ -105,7 +105,9 @@ class Bench:
 
         rounds = self.scale.drawing_rounds
         if scene == "detector":
-            return instruments.detector_pace(instruments.random_detector(), self.scale.detector_batches, rounds)
+            detector = instruments.random_detector()
+            more = (16,) if detector._device.type == "cuda" else ()
+            return instruments.detector_pace(detector, (*self.scale.detector_batches, *more), rounds)
         if scene == "colours":
             return instruments.colours_pace(instruments.random_colours(), self.scale.coloured_pictures, rounds)
         if scene == "reader":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import asking, children, drawing, flowing, instruments, measure, midsize, run
+from benchmarks import asking, children, cuda, drawing, flowing, instruments, measure, midsize, run
 from benchmarks.asking import Pair
 from benchmarks.drawing import Setting
 from benchmarks.peers import TOKEN, script_draw, transformers_answer, transformers_draw, transformers_janus
@@ -162,3 +162,29 @@ def test_judging_again_asks_nobody_and_changes_nothing() -> None:
     assert [figure.name.partition(",")[0] for figure in figures[::2]] == [
         "judging 48 responses of geneval/official", "judging 12 responses of mmbench/circular",
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_is_measured(monkeypatch: pytest.MonkeyPatch, config: JanusProConfig) -> None:
+    monkeypatch.setattr(cuda, "SIZES", {"1b": lambda: config})
+    comparison, *peaks = cuda.draw("1b", 2, CODES, 1)
+    assert isinstance(comparison, measure.Comparison)
+    assert set(comparison.costs) == {drawing.OURS, cuda.PLAIN, drawing.THEIRS, drawing.SCRIPT}
+    assert len(peaks) == 4
+
+
+def test_a_gpus_table_goes_by_the_clock() -> None:
+    costs = {"janus-eval": [measure.Cost(2.0, 1.0)], "transformers": [measure.Cost(6.0, 1.0)]}
+    shown = cuda.table([measure.Comparison("Eight", "images", 8, "janus-eval", costs)])
+    assert "| janus-eval | 2 | 4 | 1 |" in shown
+    assert "| transformers | 6 | 1.33 | 3.00 (3.00 to 3.00) |" in shown
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_without_a_gpu_nothing_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cuda.main(["--only", "1b-4"])
+    assert "needs a CUDA device" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cuda.main(["--only", "1b-3"])
+    assert "no scene 1b-3" in capsys.readouterr().err

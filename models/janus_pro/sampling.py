@@ -19,7 +19,8 @@ from torch import Tensor
 from janus_eval.models.janus_pro.model import JanusPro
 from janus_eval.models.parts.linear import packed_weights
 from janus_eval.models.parts.picking import Pick
-from janus_eval.models.parts.rows import decoding_mask, forward_rows, forward_step, left_pad, new_cache
+from janus_eval.models.parts.rows import forward_rows, left_pad, new_cache
+from janus_eval.models.parts.stepping import advancer
 
 
 class Guided(NamedTuple):
@@ -63,28 +64,24 @@ def draw_codes(
     table: dict[tuple[int, ...], int] = {}
     index = torch.tensor([table.setdefault(tuple(row), len(table)) for row in rows], device=device)
     ids, attended = left_pad(list(table), pad_id, device)
-    length = ids.shape[1]
-    prefix = new_cache(model, len(table), length)
+    prefix = new_cache(model, len(table), ids.shape[1])
     hidden = forward_rows(model, model.embed_text(ids), attended, prefix)[index, -1]
-    cache = new_cache(model, len(rows), length + count - 1)
-    cache.fill_from(prefix, index)
-    del prefix
-    seen = decoding_mask(attended[index], count - 1)
-    lengths = attended[index].sum(-1, keepdim=True)
     codes = torch.zeros(images, count, dtype=torch.long, device=device)
     broken = torch.full((images,), -1, device=device)
     every = torch.arange(images, device=device)
     with packed_weights(model.language, model.gen_head):
+        advance = advancer(model, prefix, index, attended[index], count - 1, model.code_logits)
+        del prefix
+        logits = model.code_logits(hidden)
         for step in range(count):
-            conditional, free = model.code_logits(hidden).float().chunk(2)
+            conditional, free = logits.float().chunk(2)
             mixed = free + guidance * (conditional - free)
             codes[:, step] = chosen = pick(step, every, mixed)
             broken = torch.where((broken < 0) & ~mixed.isfinite().all(-1), step, broken)
             if watch is not None:
                 watch(step, Guided(conditional, free, mixed))
             if step < count - 1:
-                x = model.embed_codes(chosen).repeat(2, 1)[:, None]
-                hidden = forward_step(model, x, cache, lengths + step, seen)
+                logits = advance(model.embed_codes(chosen).repeat(2, 1)[:, None])
     return Drawn(codes, broken)
 
 
