@@ -234,10 +234,10 @@ class MultipleChoice:
 
     def metrics(self, judge: Mapping[str, JSON]) -> Mapping[str, Metric]:
         if judge.get("unreadable") == GUESSED and judge["aggregate"] == "circular":
-            # One stream of guesses serves all questions, so they are drawn over the whole before any slice is taken.
+            guesses = _Guesses()
             return {
-                "overall": lambda scored: proportion(guessed(scored)),
-                **{name: _guessed_on(chosen) for name, chosen in self.slices.items()},
+                "overall": lambda scored: proportion(guesses(scored)),
+                **{name: guesses.on(chosen) for name, chosen in self.slices.items()},
             }
         metric = AGGREGATES[str(judge["aggregate"])]
         return {"overall": metric, **sliced(metric, self.slices)}
@@ -309,8 +309,19 @@ def guessed(scored: Sequence[Scored]) -> list[Scored]:
     return folded(sorted(scored, key=lambda row: cast(int, row.sample.metadata.get("index", 0))), fold)
 
 
-def _guessed_on(chosen: Slice) -> Metric:
-    return lambda scored: proportion([item for item in guessed(scored) if chosen(item.sample)])
+class _Guesses:
+    """Drawn once for all metrics of the same scores, over the whole: one stream serves the questions of all slices."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Sequence[Scored], list[Scored]] | None = None
+
+    def __call__(self, scored: Sequence[Scored]) -> list[Scored]:
+        if self._of is None or self._of[0] is not scored:
+            self._of = scored, guessed(scored)
+        return self._of[1]
+
+    def on(self, chosen: Slice) -> Metric:
+        return lambda scored: proportion([item for item in self(scored) if chosen(item.sample)])
 
 
 def _rotation(row: Scored) -> int:
