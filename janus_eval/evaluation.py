@@ -14,7 +14,7 @@ from janus_eval.disk import safe_name
 from janus_eval.errors import UserError
 from janus_eval.observe import Instruments
 from janus_eval.progress import Display, Silent, display
-from janus_eval.runner import Options, Subject, run
+from janus_eval.runner import Options, Subject, refuse_unable, run
 from janus_eval.seams import Illustrator, Model, Reconstructor, Understander
 from janus_eval.specs import Contender, ModelSpec, contenders
 from janus_eval.store import read_json
@@ -126,17 +126,21 @@ def run_contender(
     """Load a model and run it into its folder under ``out``."""
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; it takes a folder")
-    model = contender.load()
-    subject = Subject(
-        contender.spec.name,
-        model,
-        contender.family.capabilities,
+    refuse_unable(contender.name, contender.capabilities, entries)
+    path = out / contender.folder
+    return Run(run(loaded(contender), entries, path, options, instruments=instruments, display=show))
+
+
+def loaded(contender: Contender) -> Subject:
+    return Subject(
+        contender.name,
+        contender.load(),
+        contender.capabilities,
         contender.settings.model_dump(mode="json"),
         checkpoint=contender.spec.checkpoint,
         device=contender.device,
         dtype=contender.dtype,
     )
-    return Run(run(subject, entries, out / contender.folder, options, instruments=instruments, display=show))
 
 
 def subject_of(model: Model, *, device: str, dtype: str) -> Subject:
@@ -163,6 +167,8 @@ def checked_options(*, seed: int, limit: int | None, batch_size: int, retry_fail
         raise UserError(f"batch size {batch_size}; at least 1 expected")
     if limit is not None and limit < 1:
         raise UserError(f"limit {limit}; at least 1 expected")
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed {seed}; 0 to 2**63 - 1 expected")
     return Options(seed=seed, limit=limit, batch_size=batch_size, retry_failed=retry_failed)
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from janus_eval import fingerprint
+from janus_eval import fingerprint, portions, usage
 from janus_eval.errors import UserError
 from janus_eval.journal import Record
 from janus_eval.machine import machine, versions
 from janus_eval.observe import Instruments, Observer, observe, wanted_instruments
 from janus_eval.plan import Choice, Entry, asking
+from janus_eval.portions import Portion
 from janus_eval.progress import Display
-from janus_eval.respond import needs, respond
+from janus_eval.respond import needs, prepared, respond
 from janus_eval.score import rows, score
 from janus_eval.store import SCHEMA, RunFolder, opened
 from janus_eval.summarise import described, summary, write_results
@@ -53,6 +54,7 @@ class Subject:
             "dtype": self.dtype,
             "weights": self.model.weights,
             "capabilities": sorted(self.capabilities),
+            **({"source": self.model.source} if getattr(self.model, "source", None) else {}),
         }
 
 
@@ -72,8 +74,9 @@ def run(
     *,
     instruments: Instruments,
     display: Display,
+    portion: Portion | None = None,
 ) -> Path:
-    """Make or extend the run folder at ``path``; return it.
+    """Make or extend the run folder at ``path``; return it. With a ``portion``, only that much of it is asked.
 
     Raises UserError where the folder is in use, is none, or was made with something that moves numbers and differs.
     """
@@ -87,33 +90,54 @@ def run(
     }
     for left_out, lacking in skipped.items():
         display.note(f"{subject.name} cannot {' or '.join(lacking)}: {left_out} is left out")
-    if not able:
-        raise UserError(
-            f"model {subject.name!r} can do none of these tasks (it can {', '.join(sorted(subject.capabilities))})"
-        )
-    parts = [_part(entry, instruments, subject.identity, options.seed) for entry in able]
+    refuse_unable(subject.name, subject.capabilities, entries)
+    for line in prepared(subject.model, able):
+        display.note(f"{subject.name}: {line}")
+    parts = [part_of(entry, instruments, subject.identity, options.seed) for entry in able]
     for name in sorted({observer.name for part in parts for observer in part.observers}):
         # Before the model is asked anything: what an instrument lacks would come out only after all the drawing.
         instrument = instruments.get(name) if (path / "run.json").exists() else instruments.ready(name)
         if getattr(instrument, "weights", None) == subject.model.weights:
             display.note(f"{subject.name} judges itself: instrument {name} has its weights")
-    with opened(path, _header(subject, parts, options, skipped)) as folder:
+    header = _header(subject, parts, options, skipped)
+    if portion is not None:
+        header[portions.KEY] = portions.described(portion, able)
+    with opened(path, header) as folder:
         _refuse_other(folder, subject.identity, options, parts)
+        if portion is not None:
+            portions.refuse_other(path, folder.header, portion)
+            able = [portions.narrowed(entry, portion) for entry in able]
+            parts = [part_of(entry, instruments, subject.identity, options.seed) for entry in able]
         for name in sorted(wanted_instruments(folder, able, instruments, retry_failed=options.retry_failed)):
             instruments.ready(name)
         for task in {part.entry.task.name: None for part in parts}:
             folder.write_samples(task, {e.asking.digest: e.asking.samples for e in able if e.task.name == task})
+        _respond(folder, subject, able, options, display)
+        _finish(folder, parts, instruments, options, display)
+    return path
+
+
+def _respond(folder: RunFolder, subject: Subject, entries: Sequence[Entry], options: Options, display: Display) -> None:
+    meter = getattr(subject.model, "meter", None)
+    try:
         respond(
             folder,
             subject.name,
             subject.model,
-            able,
+            entries,
             batch_size=options.batch_size,
             retry_failed=options.retry_failed,
             display=display,
         )
-        _finish(folder, parts, instruments, options, display)
-    return path
+    finally:
+        if meter is not None:  # an interrupted run has cost something too
+            display.note(f"{subject.name}: {usage.record(folder, meter)}")
+
+
+def refuse_unable(name: str, capabilities: frozenset[Capability], entries: Sequence[Entry]) -> None:
+    """Raise UserError for a model that can do none of the tasks, which is known before it is loaded."""
+    if not any(needs(entry) <= capabilities for entry in entries):
+        raise UserError(f"model {name!r} can do none of these tasks (it can {', '.join(sorted(capabilities))})")
 
 
 def rescore(
@@ -136,7 +160,7 @@ def rescore(
                     f"run it: janus-eval run --task {task.name}/{protocol.name} ..."
                 )
             entry = Entry(task, protocol, asking(task, protocol, samples, seed))
-            parts.append(_part(entry, instruments, identity, seed))
+            parts.append(part_of(entry, instruments, identity, seed))
         _finish(folder, parts, instruments, options, display)
 
 
@@ -156,14 +180,15 @@ def _finish(
     for entry, observers, prints in parts:
         scored = score(folder, entry, observers)
         lines[entry.task.name, entry.protocol.name] = rows(entry, scored)
-        summed = fresh.setdefault(entry.task.name, {})[entry.protocol.name] = summary(entry, scored, prints)
+        part = portions.part_of(folder.header, entry)
+        summed = fresh.setdefault(entry.task.name, {})[entry.protocol.name] = summary(entry, scored, prints, part)
         for remark in summed.get("remarks", ()):
             display.note(f"{entry}: {remark}")
     folder.write_scores(lines)
     write_results(folder, fresh)
 
 
-def _part(entry: Entry, instruments: Instruments, identity: Mapping[str, Any], seed: int) -> Part:
+def part_of(entry: Entry, instruments: Instruments, identity: Mapping[str, Any], seed: int) -> Part:
     observers = instruments.observers(entry.protocol)
     requests = (request for row in entry.asking.requests for request in row)
     return Part(
@@ -223,6 +248,8 @@ def _refuse_other(folder: RunFolder, identity: Mapping[str, Any], options: Optio
         task, protocol = entry.task.name, entry.protocol.name
         # results.json speaks last: `score` may have judged anew since run.json was written.
         stored = done.get(task, {}).get(protocol) or header["tasks"].get(task, {}).get(protocol)
+        if stored and "part" in stored:  # then run.json knows the whole
+            stored = header["tasks"].get(task, {}).get(protocol)
         differing = fingerprint.differences(ours, stored["fingerprint"]) if stored else []
         if differing:
             raise UserError(

@@ -6,18 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from janus_eval import portions
 from janus_eval.plan import Entry
 from janus_eval.score import troubles
 from janus_eval.store import SCHEMA, RunFolder
 from janus_eval.types import Scored
 
 
-def summary(entry: Entry, scored: Sequence[Scored], fingerprint: Mapping[str, str]) -> dict[str, Any]:
-    """Every metric of a task under a protocol, with all that is needed to know what the numbers mean."""
+def summary(
+    entry: Entry, scored: Sequence[Scored], fingerprint: Mapping[str, str], part: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Every metric of a task under a protocol, with all that is needed to know what the numbers mean; ``part`` where
+    the entry is not all of it."""
     metrics = entry.task.metrics(entry.protocol.judge)
     assert next(iter(metrics), None) == "overall", f"{entry}: the first metric is the headline, named 'overall'"
     remark = getattr(entry.task, "remarks", None)
     remarks = list(remark(scored, entry.protocol.judge)) if remark else []
+    remarks += [portions.remark(part)] if part else []
     return {
         "fingerprint": dict(fingerprint),
         "metrics": {name: asdict(metric(scored)) for name, metric in metrics.items()},
@@ -26,6 +31,7 @@ def summary(entry: Entry, scored: Sequence[Scored], fingerprint: Mapping[str, st
         "failed": sum(item.failed for item in scored),
         "unscored": sum(item.score.value is None and not item.failed for item in scored),
         "troubles": troubles(scored),
+        **({"part": dict(part)} if part else {}),
         **({"remarks": remarks} if remarks else {}),
         "protocol": described(entry),
     }

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from janus_eval.disk import safe_name
 from janus_eval.gating.records import Flip, Row, Verdict
 from janus_eval.reports import gate_words as words
 from janus_eval.reports.pages import TEMPLATES, environment
@@ -22,7 +21,7 @@ from janus_eval.reports.records import ResponseRecord, ScoreRecord, WholeRun, re
 from janus_eval.reports.wording import clip
 
 SHOWN = 60
-"""Responses a task that are shown, of those judged otherwise; the page says how many there are."""
+"""Responses a task that are shown with both answers, shared out among its categories; the others are listed."""
 POLICY = "default-src 'none'; style-src '{style}'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
@@ -47,16 +46,27 @@ class Beside(NamedTuple):
     after: Answer
 
 
+class Board(NamedTuple):
+    """A category's responses that are judged otherwise: some with both answers, the others by name."""
+
+    category: str
+    shown: Sequence[Beside]
+    listed: Sequence[Flip]
+
+
 class Shelf(NamedTuple):
-    """A task's responses that are judged otherwise, by category, the worst first; ``total`` of them there are."""
+    """A task's responses that are judged otherwise, by category, the worst first."""
 
     name: str
-    total: int
-    categories: Sequence[tuple[str, Sequence[Beside]]]
+    boards: Sequence[Board]
+
+    @property
+    def total(self) -> int:
+        return self.shown + sum(len(board.listed) for board in self.boards)
 
     @property
     def shown(self) -> int:
-        return sum(len(flips) for _, flips in self.categories)
+        return sum(len(board.shown) for board in self.boards)
 
 
 def page(verdict: Verdict) -> str:
@@ -104,16 +114,32 @@ def _shelves(verdict: Verdict, candidate: WholeRun, base: WholeRun | None) -> li
     shelves = []
     for task, protocol in tasks:
         pictures = Embedded(Embedded.left // len(tasks))
-        flips = [flip for flip in verdict.flips if (flip.task, flip.protocol) == (task, protocol)]
-        categories: dict[str, list[Beside]] = {}
-        for flip in flips[:SHOWN]:
-            categories.setdefault(flip.category, []).append(_beside(flip, candidate, base, pictures))
-        shelves.append(Shelf(f"{task}/{protocol}", len(flips), list(categories.items())))
+        categories: dict[str, list[Flip]] = {}
+        for flip in verdict.flips:
+            if (flip.task, flip.protocol) == (task, protocol):
+                categories.setdefault(flip.category, []).append(flip)
+        boards = []
+        counts = shared([len(flips) for flips in categories.values()], SHOWN)
+        for (category, flips), some in zip(categories.items(), counts, strict=True):
+            shown = [_beside(flip, candidate, base, pictures) for flip in flips[:some]]
+            boards.append(Board(category, shown, flips[some:]))
+        shelves.append(Shelf(f"{task}/{protocol}", boards))
     return shelves
 
 
+def shared(counts: Sequence[int], room: int) -> list[int]:
+    """How many of each are shown: as many of one as of another while there are some, the first before the last."""
+    found = [0] * len(counts)
+    while room and found != list(counts):
+        for place, count in enumerate(counts):
+            if found[place] < count and room:
+                found[place] += 1
+                room -= 1
+    return found
+
+
 def _beside(flip: Flip, candidate: WholeRun, base: WholeRun | None, pictures: Embedded) -> Beside:
-    sample = candidate.samples.get(safe_name(flip.task), {}).get(flip.sample)
+    sample = candidate.samples.get(flip.task, {}).get(flip.sample)
     images = [pictures.show(candidate, path) for path in (sample.images if sample else ())]
     asked = _response(candidate, flip)
     before = Answer(flip.before, absent="the baseline is a file, which keeps scores alone")

@@ -139,7 +139,8 @@ def _refused(verdict: Verdict, where: str) -> str:
 
 
 def _detail(row: Row) -> str:
-    pairs = zip(("before", "after", "change", "interval", "p or margin", "seen"), words.cells(row), strict=True)
+    names = ("before", "after", "change", "interval", "p or margin", "seen", "groups")
+    pairs = zip(names, words.cells(row), strict=False)
     figures = ", ".join(f"{name} {cell}" for name, cell in pairs)
     return "; ".join(filter(None, [figures, words.counted(row), words.explained(row)]))
 

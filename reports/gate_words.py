@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from janus_eval.gating.records import LEVEL, Change, Fallen, Part, Refusal, Row, State, Verdict
+from janus_eval.gating.records import LEVEL, Change, Course, Fallen, Part, Refusal, Row, State, Verdict
 from janus_eval.reports.wording import count, line, listed, number
 
 WORDS: dict[State, str] = {
@@ -37,9 +37,18 @@ def headline(verdict: Verdict) -> str:
 def method(verdict: Verdict) -> str:
     """How it was decided, in one or two sentences."""
     intervals = "90% intervals of the difference in points, both sides on the same samples."
+    if verdict.course is not None:
+        intervals = f"{spent(verdict.course)} {intervals}"
     if any(row.margin is not None for row in verdict.rows):
         return f"{intervals} Each metric must be shown to be no worse than its margin."
     return f"{intervals} p is Holm's, {LEVEL:.0%} over all metrics. Seen: the smallest fall found four times in five."
+
+
+def spent(course: Course) -> str:
+    counts = f"{course.asked:,} of {course.of:,} requests"
+    if course.replayed:
+        return f"Replayed in random order {course.order}: {counts} would have been enough."
+    return f"Asked in random order {course.order} until the answer was clear: {counts}."
 
 
 def points(value: float | None) -> str:
@@ -60,15 +69,17 @@ def chance(row: Row) -> str:
 
 
 def cells(row: Row) -> list[str]:
-    """Before, after, change, interval, p (or the margin), the smallest fall seen."""
+    """Before, after, change, interval, p (or the margin), the smallest fall seen; of a sequential gate the groups."""
     values = [number(row.before, row.unit), number(row.after, row.unit)]
     seen = "none" if row.change is not None and row.seen is None else "–" if row.seen is None else f"{row.seen:.1f}"
-    return [*values, points(row.change.by if row.change else None), interval(row.change), chance(row), seen]
+    found = [*values, points(row.change.by if row.change else None), interval(row.change), chance(row), seen]
+    return found if row.spent is None else [*found, f"{row.spent.groups:,}/{row.spent.of:,}"]
 
 
 def columns(verdict: Verdict) -> list[str]:
     last = "margin" if any(row.margin is not None for row in verdict.rows) else "p"
-    return ["before", "after", "change", "90% interval", last, "seen"]
+    found = ["before", "after", "change", "90% interval", last, "seen"]
+    return found if verdict.course is None else [*found, "groups"]
 
 
 def part_of(part: Part) -> str:

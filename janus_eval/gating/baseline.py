@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from janus_eval.errors import UserError
+from janus_eval.gating.comparable import portion
 from janus_eval.gating.sides import Evaluation, Line, Side, finite
 from janus_eval.journal import to_line
 from janus_eval.types import JSON
@@ -32,6 +33,9 @@ def packed(run: Side) -> bytes:
     """The file for a run. Raises UserError for metrics that the run's own scores don't give, and for no scores."""
     if not any(evaluation.lines for evaluation in run.evaluations.values()):
         raise UserError(f"{run.path} has no scores to keep")
+    for each in run.evaluations.values():
+        if each.part:
+            raise UserError(f"{each.name} of {run.path} is {portion(each.part)}", code=3)
     head = {"kind": KIND, "schema": SCHEMA, "model": run.model, "seed": run.seed, "limit": run.limit}
     records: list[Any] = [head]
     for evaluation in run.evaluations.values():

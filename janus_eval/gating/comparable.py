@@ -28,6 +28,11 @@ def checked(allow: Sequence[str]) -> frozenset[str]:
 
 def refusals(candidate: Side, base: Side, ours: Evaluation, theirs: Evaluation) -> Iterator[Refusal]:
     """Everything that stands between two evaluations of the same name, whether allowed or not."""
+    for words, side in (("the candidate", ours), ("the baseline", theirs)):
+        if side.part:
+            yield Refusal(ours.name, "missing", f"{words} is {portion(side.part)}", False)
+    if ours.part or theirs.part:
+        return
     for part in differences(ours.fingerprint, theirs.fingerprint):
         if part != "weights":
             yield Refusal(ours.name, part, _what(part, candidate, base, ours, theirs))
@@ -48,6 +53,13 @@ def refusals(candidate: Side, base: Side, ours: Evaluation, theirs: Evaluation) 
     others = sum(theirs.lines[key].value is None for key in common)
     if others:
         yield Refusal(ours.name, FAILED, f"{others} of {len(common)} have no score in the baseline")
+
+
+def portion(part: Mapping[str, int]) -> str:
+    return (
+        f"a random part, {part['groups']:,} of {part['of']:,} groups: gate --sequential goes on with it, "
+        "janus-eval run completes it"
+    )
 
 
 def drift(side: Evaluation, items: Mapping[str, Any]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from janus_eval.errors import UserError
 from janus_eval.gating import comparable, holding, paired
@@ -14,13 +15,14 @@ from janus_eval.gating.baseline import MAGIC, read_baseline
 from janus_eval.gating.holding import Held
 from janus_eval.gating.paired import Pairs
 from janus_eval.gating.parts import WHOLE, NoMeanError, pairs
-from janus_eval.gating.records import LEVEL, Beside, Flip, Part, Refusal, Row, State, Verdict
+from janus_eval.gating.records import LEVEL, Beside, Change, Flip, Part, Refusal, Row, State, Verdict
 from janus_eval.gating.sides import Evaluation, Side, read_run
 from janus_eval.plugins import near
 from janus_eval.types import Scored, Unit
 
 HEADLINE = "overall"
 EVERY = "all"
+VANISHED = "the candidate has no such metric: it has vanished"
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,28 @@ class Measured(NamedTuple):
     pairs: Pairs | None = None
 
 
+Judge: TypeAlias = Callable[[Sequence[Measured]], list[Row]]
+
+
 class Asked(NamedTuple):
     task: str
     protocol: str
     metric: str
 
+    @property
+    def place(self) -> str:
+        return f"{self.task}/{self.protocol}"
+
     def __str__(self) -> str:
-        return f"{self.task}/{self.protocol}" + (f":{self.metric}" if self.metric != HEADLINE else "")
+        return self.place + (f":{self.metric}" if self.metric != HEADLINE else "")
 
     def matches(self, name: str) -> bool:
         """Whether TASK[/PROTOCOL][:METRIC] means this one."""
-        front, _, metric = name.partition(":")
-        return front in {self.task, f"{self.task}/{self.protocol}"} and (metric or HEADLINE) == self.metric
+        # Whole names are compared, since a task's may have a colon in it.
+        places = (self.task, f"{self.task}/{self.protocol}")
+        if name in places:
+            return self.metric == HEADLINE
+        return name in {f"{place}:{self.metric}" for place in places}
 
 
 def margins_of(texts: Sequence[str]) -> dict[str, float]:
@@ -84,19 +96,19 @@ def is_baseline(path: Path) -> bool:
         return file.read(2) == MAGIC
 
 
-def gate(candidate: Side, base: Side, terms: Terms) -> Verdict:
+def gate(candidate: Side, base: Side, terms: Terms, judge: Judge | None = None) -> Verdict:
     """Hold a candidate, which is a run, against a baseline. Raises UserError for names that mean nothing."""
     asked = asked_of(base, terms.metrics)
-    margins = _margins(asked, terms.margins)
+    margins = margins_for(asked, terms.margins)
     keys = dict.fromkeys(one[:2] for one in asked) if terms.metrics else base.evaluations
-    bars = {key: _bars(candidate, base, key) for key in keys}
+    bars = {key: bars_of(candidate, base, key) for key in keys}
     refused = [bar for found in bars.values() for bar in found if not (bar.allowable and bar.part in terms.allow)]
     accepted = [bar for found in bars.values() for bar in found if bar.allowable and bar.part in terms.allow]
     barred: dict[str, list[str]] = {}
     for bar in refused:
         barred.setdefault(bar.where, []).append(bar.part)
     measured = [_measured(one, candidate, base, margins.get(one), barred) for one in asked]
-    rows = _judged(measured)
+    rows = (judge or _judged)(measured)
     otherwise = {bar.where for bar in refused if bar.part not in {"missing", comparable.FAILED}}
     fallen, held = holding.check(candidate, base, terms.held, otherwise)
     return Verdict(
@@ -109,8 +121,15 @@ def gate(candidate: Side, base: Side, terms: Terms) -> Verdict:
         held,
         _notes(candidate, base, () if terms.metrics else _ungated(base)),
         _flips(candidate, base, rows),
-        "" if base.is_run else f"janus-eval baseline {candidate.path} -o {base.path}",
+        acceptance(candidate, base),
     )
+
+
+def acceptance(candidate: Side, base: Side) -> str:
+    """The command that makes the candidate the new baseline; none where it is a part, or the old one is no file."""
+    partly = any(each.part for each in candidate.evaluations.values())
+    words = ["janus-eval", "baseline", str(candidate.path), "-o", str(base.path)]
+    return "" if base.is_run or partly else shlex.join(words)
 
 
 def asked_of(base: Side, names: Sequence[str]) -> list[Asked]:
@@ -136,7 +155,7 @@ def _ungated(base: Side) -> list[tuple[str, str]]:
     ]
 
 
-def _margins(asked: Sequence[Asked], margins: Mapping[str, float]) -> dict[Asked, float]:
+def margins_for(asked: Sequence[Asked], margins: Mapping[str, float]) -> dict[Asked, float]:
     """Every metric's own margin. With any, all must have one: a metric without would pass unseen."""
     found: dict[Asked, float] = {}
     for name, points in margins.items():
@@ -157,7 +176,7 @@ def _margins(asked: Sequence[Asked], margins: Mapping[str, float]) -> dict[Asked
     return found
 
 
-def _bars(candidate: Side, base: Side, key: tuple[str, str]) -> list[Refusal]:
+def bars_of(candidate: Side, base: Side, key: tuple[str, str]) -> list[Refusal]:
     name, theirs, ours = "/".join(key), base.evaluations[key], candidate.evaluations.get(key)
     if ours is None:
         return [Refusal(name, "missing", "the candidate was not asked it", False)]
@@ -179,11 +198,9 @@ def _measured(
     if ours is None or theirs.name in barred:
         return Measured(replace(row, reason=f"not compared: {', '.join(dict.fromkeys(barred[theirs.name]))}"))
     if one.metric not in ours.metrics:
-        return Measured(replace(row, reason="the candidate has no such metric: it has vanished"))
-    if unit == "fid":
-        return Measured(replace(row, reason=WHOLE))
-    if one.metric.startswith("cer"):
-        return Measured(replace(row, reason="less of it is better: gate overall instead"))
+        return Measured(replace(row, reason=VANISHED))
+    if reason := unfit(one, unit):
+        return Measured(replace(row, reason=reason))
     was, now = _common(ours, theirs)
     measures = theirs.measures(), ours.measures()
     try:
@@ -201,6 +218,13 @@ def _measured(
         row, unit=unit, before=values[0], after=values[1], change=change, parts=_parts(found), beside=beside, reason=""
     )
     return Measured(row, found)
+
+
+def unfit(one: Asked, unit: Unit) -> str:
+    """Why a metric of this kind is never gated; "" for others."""
+    if unit == "fid":
+        return WHOLE
+    return "less of it is better: gate overall instead" if one.metric.startswith("cer") else ""
 
 
 def _common(ours: Evaluation, theirs: Evaluation) -> tuple[list[Scored], list[Scored]]:
@@ -256,13 +280,14 @@ def _by_margin(row: Row) -> tuple[State, str, int | None]:
         return "holds", f"not worse by {margin:g} points or more", None
     if change.high < -margin:
         return "regression", f"worse by more than {margin:g} points", None
+    return unsure(change, margin)
+
+
+def unsure(change: Change, margin: float) -> tuple[State, str, int | None]:
     more = paired.more(change, margin)
     if more is None:
-        return (
-            "inconclusive",
-            f"the fall itself reaches {margin:g} points: more samples would not show that it is less",
-            None,
-        )
+        said = f"the fall itself reaches {margin:g} points: more samples would not show that it is less"
+        return "inconclusive", said, None
     return "inconclusive", f"may be worse by {margin:g} points; about {more:,} more groups would decide", more
 
 

@@ -47,7 +47,7 @@ def check(candidate: Side, base: Side, held: Sequence[Held], barred: Set[str]) -
     """
     fallen, holding = [], 0
     for one in held:
-        theirs = _evaluations(base, one.task)
+        theirs = evaluations(base, one.task)
         scores = {each.name: _scores(each, one.sample) for each in theirs}
         if all(_mean(found) is None for found in scores.values()):
             raise UserError(
@@ -60,7 +60,7 @@ def check(candidate: Side, base: Side, held: Sequence[Held], barred: Set[str]) -
     return fallen, holding
 
 
-def _evaluations(base: Side, name: str) -> list[Evaluation]:
+def evaluations(base: Side, name: str) -> list[Evaluation]:
     chosen = [key for key in base.evaluations if name in {key[0], "/".join(key)}]
     if not chosen:
         every = sorted({text for key in base.evaluations for text in (key[0], "/".join(key))})

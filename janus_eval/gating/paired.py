@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from scipy.special import stdtrit
+from scipy.special import gammaincinv, stdtrit
 
 from janus_eval.gating.records import LEVEL, Change
 from janus_eval.statistics import RESAMPLES, SEED, wilson
@@ -30,13 +30,14 @@ MILLION = 1_000_000
 @dataclass(frozen=True)
 class Pairs:
     """Groups measured on both sides, in points, all arrays ``[groups]``. ``weights``: what a point of a group adds to
-    the metric; they sum to 1. ``top``: the end of the scale, in points."""
+    the metric; they sum to 1. ``top``: the end of the scale, in points. ``names``: the groups', where somebody asks."""
 
     before: Floats
     after: Floats
     weights: Floats
     strata: Sequence[str]
     top: float
+    names: Sequence[str] = ()
 
     @property
     def moved(self) -> Floats:
@@ -69,18 +70,19 @@ class Pairs:
         )
 
 
-def change(pairs: Pairs) -> Change:
-    """The difference with its 90% interval and the chance of such a fall. Raises nothing; needs one group."""
+def change(pairs: Pairs, level: float = LEVEL) -> Change:
+    """The difference, the chance of such a fall, and an interval each end of which errs with a chance of ``level``.
+    Raises nothing; needs one group."""
     moved = pairs.moved
     fell, rose, groups = int((moved < 0).sum()), int((moved > 0).sum()), len(moved)
     by = math.fsum(moved.tolist())
     if pairs.plain:
         p = float(stats.binomtest(fell, fell + rose, 0.5, alternative="greater").pvalue) if fell + rose else 1.0
-        low, high = newcombe(pairs)
+        low, high = newcombe(pairs, level)
         return Change(by, min(low, by), max(high, by), p, groups, fell, rose, "McNemar")
     # With fewer groups moved than could ever be significant, resampling them says little about those that might have.
-    least = unseen(groups, pairs.top) if fell + rose < _fewest(LEVEL) else 0.0
-    interval = resampled(moved, pairs.strata, least)
+    least = unseen(groups, pairs.top, level) if fell + rose < fewest(level) else 0.0
+    interval = resampled(moved, pairs.strata, least, level)
     if interval is None:
         return Change(by, None, None, signs(moved), groups, fell, rose, "sign flips")
     bottom, top = pairs.reach
@@ -108,7 +110,7 @@ def signs(moved: Floats) -> float:
     return float(found.pvalue)
 
 
-def newcombe(pairs: Pairs) -> tuple[float, float]:
+def newcombe(pairs: Pairs, level: float = LEVEL) -> tuple[float, float]:
     """Newcombe's (1998) interval for a difference of paired proportions, his method 10, in points.
 
     Wilson's intervals of both sides, squared and added as if they were correlated as the pairs are.
@@ -117,7 +119,7 @@ def newcombe(pairs: Pairs) -> tuple[float, float]:
     before, after = pairs.before > pairs.top / 2, pairs.after > pairs.top / 2
     both, gained, lost = (int(cell.sum()) for cell in (after & before, after & ~before, before & ~after))
     neither = groups - both - gained - lost
-    z = float(stats.norm.ppf(1 - LEVEL))
+    z = float(stats.norm.ppf(1 - level))
     p1, p2 = (both + gained) / groups, (both + lost) / groups
     (low1, high1), (low2, high2) = (wilson(p * groups, groups, z) for p in (p1, p2))
     margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
@@ -133,14 +135,14 @@ def _squared(a: float, b: float, phi: float) -> float:
     return max(a * a - 2 * phi * a * b + b * b, 0.0)
 
 
-def unseen(groups: int, top: float) -> float:
-    """Points that could have moved without one of so many groups showing it, in 95 of 100 cases: with none that moved
-    the share of those that do is at most 1 - 0.05^(1/groups)."""
-    return top * float(1 - LEVEL ** (1 / groups))
+def unseen(groups: int, top: float, level: float) -> float:
+    """Points that could have moved without one of so many groups showing it, but for a chance of ``level``: with none
+    that moved the share of those that do is at most 1 - level^(1/groups)."""
+    return top * float(1 - level ** (1 / groups))
 
 
-def resampled(moved: Floats, strata: Sequence[str], least: float) -> tuple[float, float] | None:
-    """The 90% interval of a sum about itself, by resampling groups within their strata, at least ``least`` each way.
+def resampled(moved: Floats, strata: Sequence[str], least: float, level: float) -> tuple[float, float] | None:
+    """The interval of a sum about itself, by resampling groups within their strata, at least ``least`` each way.
 
     Deviations are stretched for small strata and for few groups, as those of a run's own intervals are
     (``janus_eval.statistics``). None for one group alone.
@@ -154,7 +156,7 @@ def resampled(moved: Floats, strata: Sequence[str], least: float) -> tuple[float
         count = len(block)
         times = generator.multinomial(count, np.full(count, 1 / count), RESAMPLES)
         draws += math.sqrt(count / (count - 1)) * (times @ block - block.sum())
-    low, high = np.quantile(draws, [LEVEL, 1 - LEVEL]) * _stretch(blocks)
+    low, high = np.quantile(draws, [level, 1 - level]) * _stretch(blocks, level)
     return min(float(low), -least), max(float(high), least)
 
 
@@ -163,22 +165,32 @@ def error(pairs: Pairs) -> float:
     return 0.0 if len(pairs.before) < 2 else math.sqrt(sum(map(_variance, _blocks(pairs.moved, pairs.strata))))
 
 
-def seen(pairs: Pairs, tests: int) -> float | None:
+def seen(pairs: Pairs, tests: int, level: float = LEVEL) -> float | None:
     """The smallest fall, in points, that would be found four times in five where ``tests`` metrics are gated.
 
-    Not less than what the fewest groups make that can be significant, falling all alone as far as groups here moved
-    (wholly, where none did); None where there are fewer groups than that.
+    Not less than ``least_seen`` with groups that fall as far as they moved here (wholly, where none did); None where
+    there are fewer groups than could be significant.
     """
-    level = LEVEL / tests
-    fewest, moved = _fewest(level), np.abs(pairs.after - pairs.before)
-    if len(moved) < fewest:
+    level, moved = level / tests, np.abs(pairs.after - pairs.before)
+    if len(moved) < fewest(level):
         return None
     step = float(moved[moved > EPSILON * pairs.top].mean()) if pairs.moved.any() else pairs.top
-    least = float(np.sort(pairs.weights)[:fewest].sum()) * step
-    return max(float(stats.norm.ppf(1 - level) + stats.norm.ppf(POWER)) * error(pairs), least)
+    return max(errors_to_see(level) * error(pairs), least_seen(pairs.weights, level) * step)
 
 
-def _fewest(level: float) -> int:
+def least_seen(weights: Floats, level: float) -> float:
+    """Share of the metric that must be expected to fall, for the fewest groups that can be significant to do so four
+    times in five: how many fall is Poisson's."""
+    few = fewest(level)
+    return min(1.0, float(np.sort(weights)[:few].mean() * gammaincinv(few, POWER)))
+
+
+def errors_to_see(level: float) -> float:
+    """Standard errors that a fall must have to be found at a level four times in five."""
+    return float(stats.norm.ppf(1 - level) + stats.norm.ppf(POWER))
+
+
+def fewest(level: float) -> int:
     """Groups that must fall, all of them, for the exact test to reach a level: each sign is as likely, 1 in 2^n."""
     return math.ceil(math.log2(1 / level))
 
@@ -220,11 +232,11 @@ def _variance(block: Floats) -> float:
     return len(block) * float(np.var(block, ddof=1))
 
 
-def _stretch(blocks: Sequence[Floats]) -> float:
+def _stretch(blocks: Sequence[Floats], level: float) -> float:
     """Student's quantile over the normal one, at Satterthwaite's (1946) degrees of freedom."""
     spread = [(_variance(block), len(block) - 1) for block in blocks]
     total = sum(variance for variance, _ in spread)
     if not total:
         return 1.0
     freedom = total**2 / sum(variance**2 / count for variance, count in spread)
-    return float(stdtrit(freedom, 1 - LEVEL) / stats.norm.ppf(1 - LEVEL))
+    return float(stdtrit(freedom, 1 - level) / stats.norm.ppf(1 - level))

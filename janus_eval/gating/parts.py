@@ -72,7 +72,8 @@ def pairs(metric: Metric, other: Metric, before: Sequence[Scored], after: Sequen
         if all(_gives(side, keys, weights, whole) for side, whole in zip(sides, wholes, strict=True)):
             values = [np.array([side.values[key] for key in keys]) * POINTS[unit] for side in sides]
             strata = [category for category, _ in keys]
-            return Pairs(values[0], values[1], weights, strata, TOP[unit] * POINTS[unit]), unit
+            top = TOP[unit] * POINTS[unit]
+            return Pairs(values[0], values[1], weights, strata, top, [group for _, group in keys]), unit
     raise NoMeanError("it is no mean over groups of samples")
 
 

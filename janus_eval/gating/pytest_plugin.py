@@ -1,11 +1,14 @@
 """``pytest --janus-candidate M --janus-baseline FILE``: one test a gated metric, one for the samples that must hold.
 
 The candidate is a run folder, or a model as ``janus-eval run`` takes it: then it is asked what the baseline was, into
-``--janus-out``. Nothing but pytest is imported before one of the options is given.
+``--janus-out``. With pytest-xdist the first worker that comes to the gate does so, and the others read what it found.
+Nothing but pytest is imported before one of the options is given.
 """
 
 from __future__ import annotations
 
+import pickle
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 MARKER = "janus_gate"
 SUITE = "janus_suite"
 MUST_HOLD = "must-hold"
+SHARED = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,12 +36,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--janus-margin", action="append", default=[], metavar="NAME=POINTS")
     group.addoption("--janus-allow", action="append", default=[], metavar="PART")
     group.addoption("--janus-must-hold", metavar="FILE")
+    group.addoption("--janus-sequential", action="store_true", help="Ask no more than the answer needs.")
     group.addoption("--janus-out", default="janus-eval-runs", metavar="DIR", help="Where a model's run folder goes.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{MARKER}: a metric, or the samples that must hold, of janus-eval's gate")
     config.addinivalue_line("markers", f"{SUITE}(name): its task belongs to this suite (-m \"{SUITE}(name='shapes')\")")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where all of them find the verdict."""
+    if node.config.getoption("janus_candidate"):
+        if SHARED not in node.config.stash:
+            node.config.stash[SHARED] = tempfile.TemporaryDirectory(prefix="janus-gate-")
+        node.workerinput["janus_shared"] = node.config.stash[SHARED].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (shared := config.stash.get(SHARED, None)) is not None:
+        shared.cleanup()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -57,13 +76,14 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 def _tests(session: pytest.Session, config: pytest.Config) -> Iterator[GateItem]:
-    from janus_eval.gating.gate import asked_of, gate, read_side
+    from janus_eval.gating.gate import asked_of, read_side
 
     terms, base = _terms(config), read_side(Path(config.getoption("janus_baseline")))
 
     @cache
     def verdict() -> Verdict:
-        return gate(_candidate(config, base), base, terms)
+        shared = getattr(config, "workerinput", {}).get("janus_shared")
+        return _shared(Path(shared), lambda: _verdict(config, base, terms)) if shared else _verdict(config, base, terms)
 
     for asked in asked_of(base, terms.metrics):
         item = GateItem.from_parent(session, name=f"janus-gate[{asked}]", verdict=verdict, metric=str(asked))
@@ -85,6 +105,32 @@ def _terms(config: pytest.Config) -> Terms:
         comparable.checked(config.getoption("janus_allow")),
         holding.read_held(Path(held)) if held else (),
     )
+
+
+def _verdict(config: pytest.Config, base: Side, terms: Terms) -> Verdict:
+    from janus_eval.gating.gate import gate
+
+    if config.getoption("janus_sequential"):
+        from janus_eval.gating import candidates, sequential
+
+        means = candidates.Means(Path(config.getoption("janus_out")))
+        keys = sequential.named(base, terms)
+        source = candidates.source_of(str(config.getoption("janus_candidate")), base, keys, means)
+        return sequential.gate_in_turn(source, base, terms)
+    return gate(_candidate(config, base), base, terms)
+
+
+def _shared(folder: Path, make: Callable[[], Verdict]) -> Verdict:
+    """What the first process to come here made. The folder is this user's alone, so its pickle is as good as ours."""
+    import fcntl
+
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        file = folder / "verdict"
+        if not file.exists():
+            file.write_bytes(pickle.dumps(make()))
+        verdict: Verdict = pickle.loads(file.read_bytes())
+        return verdict
 
 
 def _candidate(config: pytest.Config, base: Side) -> Side:

@@ -55,6 +55,14 @@ class Beside:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Groups that a sequential gate looked at, of those there are."""
+
+    groups: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Row:
     """One gated metric. ``before`` and ``after`` are in ``unit``.
 
@@ -78,6 +86,7 @@ class Row:
     more: int | None = None
     parts: Sequence[Part] = ()
     beside: Sequence[Beside] = ()
+    spent: Spent | None = None
 
     @property
     def name(self) -> str:
@@ -120,6 +129,17 @@ class Flip:
 
 
 @dataclass(frozen=True)
+class Course:
+    """How a sequential gate went: the order's number, the requests it needed and all there are; ``replayed`` where the
+    candidate had been asked all of them before."""
+
+    order: int
+    asked: int
+    of: int
+    replayed: bool
+
+
+@dataclass(frozen=True)
 class Verdict:
     """All that a gate found. ``accepted`` are the differences that ``--allow`` took knowingly."""
 
@@ -135,6 +155,8 @@ class Verdict:
     flips: Sequence[Flip] = ()
     accept: str = ""
     """The command that makes the candidate the new baseline."""
+    course: Course | None = None
+    """Of a sequential gate."""
     schema: int = field(default=SCHEMA)
 
     @property

@@ -47,6 +47,8 @@ class Evaluation:
     """As results.json has them."""
     lines: Mapping[str, Line]
     items: Mapping[str, Item] = field(default_factory=dict)
+    part: Mapping[str, int] | None = None
+    """``groups`` and ``of``, where a sequential gate asked no more."""
 
     @property
     def name(self) -> str:
@@ -107,7 +109,7 @@ def read_run(path: Path) -> Side:
             lines, items = _joined(path, rows.get((task, protocol), []), samples, table)
             knobs = {name: table["protocol"][name] for name in ("ask", "observe", "judge")}
             evaluations[task, protocol] = Evaluation(
-                task, protocol, table["fingerprint"], knobs, table["metrics"], lines, items
+                task, protocol, table["fingerprint"], knobs, table["metrics"], lines, items, table.get("part")
             )
     return Side(path, asked["model"], asked["seed"], asked.get("limit"), evaluations)
 

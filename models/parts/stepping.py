@@ -11,7 +11,7 @@ Shapes: B rows, S tokens read so far, E hidden size.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -122,7 +122,7 @@ class GraphRecorder:
     """Records on the current CUDA device; all graphs of one recorder share their memory, since they run in turn."""
 
     def __init__(self) -> None:
-        self.pool: tuple[int, int] | None = None
+        self.pool: Any = None  # torch's own type of it is private
 
     def __call__(self, step: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         # A first time outside the recording: libraries make their workspaces then, which can't be recorded.

@@ -71,6 +71,18 @@ def test_pytest_without_or_with_bad_options(runs: Path) -> None:
     assert code == 0 and "janus-gate[must-hold] PASSED" in out and "toy-big/plain:alone] PASSED" in out, out
 
 
+def test_pytest_on_several_workers_asks_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_LOG", str(runs / "log"))
+    given = ("-p", "xdist", "-n", "2", "--janus-baseline", "base.gz", "--janus-out", "new", "--janus-candidate")
+    code, out = outcome(runs, *given, "toy:other", "--janus-sequential", "-v")
+    assert code == 0 and "3 passed" in out, out
+    asked = (runs / "log").read_text().splitlines()
+    assert len(asked) == len(set(asked)) < 208, "no worker asked what another had asked, and not all was needed"
+    [worse] = (runs / "worse").iterdir()
+    code, out = outcome(runs, *given, str(worse))
+    assert code == 1 and "2 failed, 1 passed" in out and "settings: skill: 0.7 -> 0.3" in out, out
+
+
 def test_the_plugin_is_offered_to_pytest(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["pytest11"] == {PLUGIN: PLUGIN}, "under its own name, so that -p names it too"
@@ -89,7 +101,9 @@ def shell(folder: Path, script: str, **variables: str) -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize(("arguments", "code"), [("--allow settings", 1), ("", 3)])
+@pytest.mark.parametrize(
+    ("arguments", "code"), [("--allow settings", 1), ("--sequential --allow settings", 1), ("", 3)]
+)
 def test_the_github_action(repository: Path, runs: Path, arguments: str, code: int) -> None:
     action = yaml.safe_load((repository / "docs/gate/action.yml").read_text())
     steps = [step for step in action["runs"]["steps"] if "run" in step]
@@ -119,9 +133,11 @@ def test_the_gitlab_job(repository: Path, runs: Path) -> None:
     base = janus_eval.evaluate("toy", ["toy-big"], out=runs / "base big", limit=20).folder
     (runs / "base.gz").write_bytes(baseline.packed(read_run(base)))
     given = {"JANUS_MODEL": "toy:other", "JANUS_TASK": "toy-big", "JANUS_LIMIT": "20", "JANUS_BASELINE": "base.gz"}
-    assert given.keys() | {"JANUS_ARGUMENTS"} == job["variables"].keys()
+    assert given.keys() | {"JANUS_ARGUMENTS", "JANUS_SEQUENTIAL"} == job["variables"].keys()
     done = shell(runs, script, **{**job["variables"], **given})
     assert done.returncode == 0 and "Passed: 1 metric held." in done.stdout, done.stdout + done.stderr
     assert (runs / job["artifacts"]["reports"]["junit"]).is_file() and (runs / job["artifacts"]["paths"][0]).is_file()
-    done = shell(runs, script, **{**job["variables"], **given, "JANUS_LIMIT": "10"}, JANUS_X="")
+    done = shell(runs, script, **{**job["variables"], **given, "JANUS_SEQUENTIAL": "yes"})
+    assert done.returncode == 0 and "Asked in random order 0" in done.stdout, done.stdout + done.stderr
+    done = shell(runs, script, **{**job["variables"], **given, "JANUS_LIMIT": "10"})
     assert done.returncode != 0

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from janus_eval.gating import paired
+from janus_eval.gating.gate import Asked
 from janus_eval.gating.paired import Pairs
 from janus_eval.gating.parts import NoMeanError, pairs
 from janus_eval.gating.records import Change
@@ -135,6 +136,14 @@ def test_how_many_more_groups_would_decide() -> None:
     assert paired.more(replace(found, by=-1.0, low=-3.0), 1.0) is None
     assert paired.more(replace(found, by=-0.9999999, low=-3.0), 1.0) is None
     assert paired.more(replace(found, low=None), 1.0) is None
+
+
+def test_names_of_metrics_whose_task_has_a_colon() -> None:
+    one, part = Asked("lmms:mmmu", "plain", "overall"), Asked("lmms:mmmu", "plain", "art")
+    assert [str(one), str(part)] == ["lmms:mmmu/plain", "lmms:mmmu/plain:art"]
+    for name in ("lmms:mmmu", "lmms:mmmu/plain", "lmms:mmmu/plain:overall", "lmms:mmmu:overall"):
+        assert one.matches(name) and not part.matches(name)
+    assert part.matches("lmms:mmmu:art") and not part.matches("lmms") and not part.matches("lmms:art")
 
 
 # Taking metrics apart

@@ -18,8 +18,10 @@ from safetensors.torch import load_file, save_file
 
 import janus_eval
 from janus_eval.gating import baseline
+from janus_eval.gating.candidates import Means, source_of
 from janus_eval.gating.gate import Terms, gate, read_side
 from janus_eval.gating.records import Row, Verdict
+from janus_eval.gating.sequential import gate_in_turn, named
 from janus_eval.gating.sides import read_run
 from janus_eval.models import nano
 from janus_eval.tasks.shapes import curriculum
@@ -61,10 +63,14 @@ def kept(base: Path) -> Path:
 
 def changed(out: Path, change: Callable[[Weights], Mapping[str, torch.Tensor]]) -> Path:
     """A run of a copy of the checkpoint with some tensors replaced."""
+    return run(out, copied(out, change))
+
+
+def copied(out: Path, change: Callable[[Weights], Mapping[str, torch.Tensor]]) -> Path:
     checkpoint = Path(shutil.copytree(FOLDER, out / "checkpoint"))
     weights = load_file(checkpoint / "model.safetensors")
     save_file({**weights, **change(weights)}, checkpoint / "model.safetensors", {"format": "pt"})
-    return run(out, checkpoint)
+    return checkpoint
 
 
 def judged(candidate: Path, base: Path, *allow: str, metrics: Sequence[str] = ()) -> Verdict:
@@ -101,15 +107,31 @@ def test_weights_rounded_to_bfloat16_pass(kept: Path, tmp_path: Path) -> None:
     assert "both sides have the same weights" not in verdict.notes
 
 
-def test_noise_in_one_block_is_caught(kept: Path, tmp_path: Path) -> None:
-    def noisy(weights: Weights) -> Weights:
-        generator = torch.Generator().manual_seed(0)
-        return {
-            name: tensor + (torch.randn(tensor.shape, generator=generator) * tensor.float().std()).to(tensor.dtype)
-            for name, tensor in weights.items()
-            if name.startswith(BLOCK) and tensor.ndim == 2
-        }
+def noisy(weights: Weights) -> Weights:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        name: tensor + (torch.randn(tensor.shape, generator=generator) * tensor.float().std()).to(tensor.dtype)
+        for name, tensor in weights.items()
+        if name.startswith(BLOCK) and tensor.ndim == 2
+    }
 
+
+@pytest.mark.parametrize(("broken", "code", "share"), [(True, 1, 0.6), (False, 0, 0.8)], ids=["broken", "unchanged"])
+def test_asked_one_after_another_it_costs_a_part(
+    broken: bool, code: int, share: float, kept: Path, tmp_path: Path
+) -> None:
+    base = read_side(kept)
+    candidate = f"nano-janus-pro:{copied(tmp_path, noisy) if broken else FOLDER}"
+    source = source_of(candidate, base, named(base, Terms()), Means(tmp_path / "out", batch_size=32))
+    verdict = gate_in_turn(source, base, Terms())
+    assert verdict.code == code and verdict.course is not None
+    [out] = (tmp_path / "out").iterdir()
+    asked = len((out / "responses.jsonl").read_bytes().splitlines())
+    assert asked == verdict.course.asked < share * verdict.course.of
+    assert (rows(verdict)[DRAWING].state == "regression") == broken
+
+
+def test_noise_in_one_block_is_caught(kept: Path, tmp_path: Path) -> None:
     verdict = judged(changed(tmp_path, noisy), kept)
     assert verdict.code == 1
     row = rows(verdict)[DRAWING]

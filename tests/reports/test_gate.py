@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from janus_eval import plugins
-from janus_eval.gating.records import Beside, Change, Fallen, Flip, Part, Refusal, Row, Verdict
+from janus_eval.gating.records import Beside, Change, Course, Fallen, Flip, Part, Refusal, Row, Spent, Verdict
 from janus_eval.reports import gate_page, gate_text
 
 NASTY = "<script>alert('x')</script> | `a` \u202e\x1b[31m\n## b"
@@ -179,6 +179,36 @@ def test_the_page_without_the_baselines_pictures(sides: tuple[Path, Path]) -> No
     flips = flipped(new, old, "shapes-geneval", "official")
     text = gate_page.page(replace(example(), candidate=str(new), flips=flips))
     assert text.count("the baseline is a file, which keeps scores alone") == min(len(flips), gate_page.SHOWN)
+
+
+def test_what_is_not_shown_is_listed(sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_page, "SHOWN", 5)
+    new, old = sides
+    flips = flipped(new, old, "shapes-geneval", "official")
+    text = gate_page.page(replace(example(), candidate=str(new), baseline=str(old), flips=flips))
+    categories = {flip.category for flip in flips}
+    assert len(flips) > 5 and text.count("<article") == 5
+    assert text.count("<h3>") == len(categories), "each has its place, be it only in the list"
+    page = Page(text)
+    rows = text.count("<tr>", text.index("Judged otherwise")) - sum(tag == "details" for tag, _ in page.tags)
+    assert rows == len(flips) - 5
+    assert gate_page.shared([9, 1, 3], 8) == [4, 1, 3] and gate_page.shared([1, 1], 60) == [1, 1]
+    assert gate_page.shared([], 60) == []
+
+
+def test_a_sequential_gate_says_what_it_spent() -> None:
+    rows = [replace(row, spent=Spent(120, 553)) for row in example().rows[:2]]
+    for replayed, words in (
+        (True, "Replayed in random order 3: 480 of 2,212 requests would have been enough."),
+        (False, "Asked in random order 3 until the answer was clear: 480 of 2,212 requests."),
+    ):
+        verdict = replace(example(), rows=rows, course=Course(3, 480, 2212, replayed))
+        for text in (gate_text.text(verdict, 200), gate_text.markdown(verdict)):
+            assert words in text and "120/553" in text and "groups" in text
+        assert "groups 120/553" in gate_text.junit(verdict)
+        assert json.loads(gate_text.as_json(verdict))["course"] == {
+            "order": 3, "asked": 480, "of": 2212, "replayed": replayed,
+        }  # fmt: skip
 
 
 def test_reporters_come_through_the_door() -> None:
