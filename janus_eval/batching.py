@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from janus_eval.errors import UserError
+from janus_eval.errors import HaltError, Interrupted, UserError
 from janus_eval.plain import one_line
 from janus_eval.types import Failure
 
@@ -57,9 +57,16 @@ class Batcher(Generic[T, R]):
         exhausted = False
         try:
             outcomes = self._call(batch)
+        except (HaltError, Interrupted) as stop:
+            done = [pair for pair in zip(batch, stop.outcomes, strict=bool(stop.outcomes)) if pair[1] is not None]
+            if done:
+                yield done
+            raise
         except Exception as error:  # noqa: BLE001 - a model is anyone's code; KeyboardInterrupt still passes
             trouble, exhausted = reason(error), out_of_memory(error)
         if trouble is None:
+            if not isinstance(outcomes, Sequence):
+                raise UserError(f"{self._name} gave {type(outcomes).__name__} to a batch; a list of responses expected")
             if len(outcomes) != len(batch):
                 raise UserError(
                     f"{self._name} gave {len(outcomes)} responses to a batch of {len(batch)}; one each expected"

@@ -70,6 +70,12 @@ def needs(entry: Entry) -> frozenset[Capability]:
     return frozenset(WAYS[type(request)].capability for row in entry.asking.requests for request in row)
 
 
+def prepared(model: Any, entries: Sequence[Entry]) -> Sequence[str]:
+    """Tell a model that wants to know it (``janus_eval.seams.Model``) what it will be asked; its lines for the user."""
+    prepare = getattr(model, "prepare", None)
+    return list(prepare(entries)) if prepare else []
+
+
 def respond(
     folder: RunFolder,
     name: str,
@@ -82,19 +88,30 @@ def respond(
 ) -> None:
     """Record a response or a failure for every request of the entries. What is recorded is not asked again."""
     batchers = {kind: batcher_of(name, model, way, batch_size, display) for kind, way in WAYS.items()}
-    asked: set[Hashable] = set()
-    for entry in entries:
-        pending = []
-        for request in (request for row in entry.asking.requests for request in row):
-            identity = (request.key, request.id)
-            if identity not in asked and not folder.recorded(request, failures=not retry_failed):
-                pending.append(request)
-            asked.add(identity)
+    waiting = _pending(folder, entries, retry_failed=retry_failed)
+    meter = getattr(model, "meter", None)
+    if meter is not None and any(waiting):
+        display.note(f"{name}: {meter.forecast([request for pending in waiting for request in pending])}")
+    for entry, pending in zip(entries, waiting, strict=True):
         for kind, way in WAYS.items():
             requests = [request for request in pending if isinstance(request, kind)]
             if requests:
                 with display.bar(f"{name} {entry.task.name} {way.words}", len(requests)) as advance:
                     _ask(folder, requests, batchers[kind], advance)
+
+
+def _pending(folder: RunFolder, entries: Sequence[Entry], *, retry_failed: bool) -> list[list[Request]]:
+    """What is to be asked for each entry, each request once."""
+    asked: set[Hashable] = set()
+    found: list[list[Request]] = []
+    for entry in entries:
+        found.append([])
+        for request in (request for row in entry.asking.requests for request in row):
+            identity = (request.key, request.id)
+            if identity not in asked and not folder.recorded(request, failures=not retry_failed):
+                found[-1].append(request)
+            asked.add(identity)
+    return found
 
 
 def _ask(folder: RunFolder, requests: Sequence[Request], batcher: Batcher[Request, Response], advance: Advance) -> None:
@@ -127,18 +144,27 @@ def together(request: Request) -> Hashable:
 
 
 def checked(request: Request, outcome: object) -> Response | Failure:
-    """What the model gave, if it is what the seam promises. A picture that no one can open is a failure, and so is a
-    likelihood that is no number."""
+    """What the model gave, if it is what the seam promises. A picture that no one can open is a failure, and so are one
+    of another size than was asked for and a likelihood that is no number."""
     if isinstance(outcome, Failure):
         return outcome
     wanted = WAYS[type(request)].gives
     if not isinstance(outcome, Response) or getattr(outcome, wanted) is None:
         raise UserError(f"request {request.key}: the model gave {type(outcome).__name__} without {wanted}")
+    if outcome.key not in {None, request.key}:
+        raise UserError(
+            f"request {request.key}: the model gave the response to {outcome.key}; "
+            "responses come in the order of their requests"
+        )
     if outcome.image is not None and wanted == "image":
         try:
-            as_png(outcome.image).load()
+            width, height = as_png(outcome.image).load().size
         except PictureError as error:
             return Failure(f"the model drew no picture: {error}")
+        if isinstance(request, Drawing) and request.size not in {None, (height, width)}:
+            assert request.size is not None
+            asked = f"{request.size[1]} x {request.size[0]}"
+            return Failure(f"the model drew {width} x {height} pixels where {asked} were asked for")
     if isinstance(request, Ranking):
         assert outcome.likelihoods is not None
         if len(outcome.likelihoods) != len(request.continuations):

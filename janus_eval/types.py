@@ -120,7 +120,8 @@ Request: TypeAlias = Question | Drawing | Ranking | Reconstruction
 class Response:
     """What came back: text, a picture, or a log-likelihood (nats) for each continuation of a ranking.
 
-    ``seconds`` is this request's share of its batch's wall time.
+    ``seconds`` is this request's share of its batch's wall time. ``key`` says which request this answers, where the
+    model knows it, as one whose answers come in any order does: a response in another's place is then refused.
     """
 
     text: str | None = None
@@ -130,13 +131,21 @@ class Response:
     seconds: float = 0.0
     finish: Literal["stop", "length"] = "stop"
     likelihoods: tuple[float, ...] | None = None
+    details: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    """What else is worth recording: a prompt as a server rewrote it, what was paid for."""
+    key: RequestKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request or an observation that came to nothing, with a reason a reader can act on."""
+    """A request or an observation that came to nothing, with a reason a reader can act on.
+
+    ``final``: asking again would bring the same, as where a server refuses a prompt; ``--retry-failed`` leaves it.
+    """
 
     reason: str
+    final: bool = False
+    details: Mapping[str, JSON] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ DATA = (
     "models/training/recipes/*.json",
     "models/nano/*/*",
     "models/nano/*/vae/*",
+    "tasks/lmms_tasks/*.yaml",
     "tasks/textimages/words.json",
     "tasks/textimages/fonts/*",
     "reports/published/*.json",

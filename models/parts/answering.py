@@ -18,7 +18,7 @@ from janus_eval.models.parts.picking import picker
 from janus_eval.models.parts.processor import Processor
 from janus_eval.models.parts.reader import Reader
 from janus_eval.models.parts.settings import ReadingSettings
-from janus_eval.models.parts.understanding import Prompt, Tokens, embed_images, generate, log_likelihoods
+from janus_eval.models.parts.understanding import Continued, Prompt, Tokens, continued, embed_images, generate
 from janus_eval.pictures import PictureError
 from janus_eval.types import Failure, Question, Response
 
@@ -71,11 +71,20 @@ class Answerer:
                 )
         return timed(outcomes, len(questions), start)
 
-    @torch.inference_mode()
     def score(
         self, questions: Sequence[Question], continuations: Sequence[Sequence[str]]
     ) -> list[list[float] | Failure]:
         """Log-likelihood (nats) of each continuation as the answer's beginning, without the end token."""
+        return [
+            row if isinstance(row, Failure) else [found.likelihood for found in row]
+            for row in self.continued(questions, continuations)
+        ]
+
+    @torch.inference_mode()
+    def continued(
+        self, questions: Sequence[Question], continuations: Sequence[Sequence[str]]
+    ) -> list[list[Continued] | Failure]:
+        """The same, with the number of each continuation's tokens and whether it is the greedy one."""
         assert len(questions) == len(continuations)
         outcomes, ready, pixels = self._prepare(questions)
         images = embed_images(self.model, pixels)
@@ -87,19 +96,19 @@ class Answerer:
                 outcomes[place] = Failure(f"question and answer have {longest} tokens, the context {self.context}")
                 continue
             rows += [(place, prompt, text) for text in texts]
-        found: dict[int, list[float]] = {asked.place: [] for asked in ready if asked.place not in outcomes}
+        found: dict[int, list[Continued]] = {asked.place: [] for asked in ready if asked.place not in outcomes}
         for first in range(0, len(rows), ROWS_AT_ONCE):
             part = rows[first : first + ROWS_AT_ONCE]
             prompts, texts = [prompt for _, prompt, _ in part], [text for _, _, text in part]
-            sums = log_likelihoods(self.model, prompts, texts, images, self.tokens).tolist()
-            for (place, _, _), value in zip(part, sums, strict=True):
+            read = continued(self.model, prompts, texts, images, self.tokens)
+            for (place, _, _), value in zip(part, read, strict=True):
                 found[place].append(value)
-        results: list[list[float] | Failure] = []
+        results: list[list[Continued] | Failure] = []
         for place in range(len(questions)):
             failed = outcomes.get(place)
             if isinstance(failed, Failure):
                 results.append(failed)
-            elif all(map(np.isfinite, found[place])):
+            elif all(np.isfinite(row.likelihood) for row in found[place]):
                 results.append(found[place])
             else:
                 results.append(Failure("the model's logits are not finite"))

@@ -154,14 +154,24 @@ def generate(
     return [Generated(ids, ids[-1] == tokens.eos, bad) for ids, bad in zip(found, broken, strict=True)]
 
 
-def log_likelihoods(
+class Continued(NamedTuple):
+    """What the model makes of a text as the beginning of its answer."""
+
+    likelihood: float
+    """Log-likelihood in nats, summed over its tokens; NaN where the logits are."""
+    tokens: int
+    greedy: bool
+    """Whether it is what greedy decoding would say."""
+
+
+def continued(
     model: Reader,
     prompts: Sequence[Prompt],
     continuations: Sequence[Sequence[int]],
     images: Mapping[str, Tensor],
     tokens: Tokens,
-) -> Tensor:
-    """Sum over each row's continuation of its tokens' log-probabilities ``[B]`` (float64; NaN where logits are)."""
+) -> list[Continued]:
+    """One for each row's continuation (sums in float64)."""
     longest = max(map(len, continuations))
     rows = [Prompt((*p.ids, *c[:-1]), p.images) for p, c in zip(prompts, continuations, strict=True)]
     hidden = read_prompts(model, rows, images, tokens, room=0).hidden[:, -longest:]
@@ -169,4 +179,6 @@ def log_likelihoods(
     targets, real = left_pad(continuations, tokens.pad, hidden.device)
     logits = model.text_logits(hidden).double().log_softmax(-1)
     chosen = logits.gather(-1, targets[..., None])[..., 0]
-    return chosen.masked_fill(~real, 0.0).sum(-1)
+    sums = chosen.masked_fill(~real, 0.0).sum(-1).tolist()
+    greedy = ((logits.argmax(-1) == targets) | ~real).all(-1).tolist()
+    return [Continued(*row) for row in zip(sums, map(len, continuations), greedy, strict=True)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -84,6 +85,13 @@ def test_one_bad_request_takes_no_other_with_it() -> None:
 def test_wrong_number_of_responses_is_the_models_fault() -> None:
     batcher: Batcher[int, int] = Batcher("model 'm'", lambda batch: [1], 4, lambda text: None)
     with pytest.raises(UserError, match="model 'm' gave 1 responses to a batch of 3"):
+        list(batcher.run([1, 2, 3], lambda item: item))
+
+
+@pytest.mark.parametrize("given", [None, (k for k in range(3))])
+def test_what_is_no_list_is_the_models_fault(given: Any) -> None:
+    batcher: Batcher[int, int] = Batcher("model 'm'", lambda batch: given, 4, lambda text: None)
+    with pytest.raises(UserError, match=rf"model 'm' gave {type(given).__name__} to a batch; a list of responses"):
         list(batcher.run([1, 2, 3], lambda item: item))
 
 

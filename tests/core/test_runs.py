@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 import janus_eval
 from janus_eval import store
 from janus_eval.errors import UserError
-from janus_eval.types import Failure, Response
+from janus_eval.types import Failure, Question, Response
 
 TASKS = ["toy-ask/plain", "toy-ask/shouted", "toy-draw/two-eyes"]
 
@@ -217,6 +219,44 @@ def test_a_response_without_text_breaks_the_seam(
     monkeypatch.setattr(toys.Toy, "answer", lambda self, questions: [outcome] * len(questions))
     with pytest.raises(UserError, match="without text"):
         janus_eval.evaluate("toy", TASKS[:1], out=tmp_path)
+
+
+def test_responses_that_say_whose_they_are_come_in_order(
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(questions: Sequence[Question], order: int = 1) -> list[Response]:
+        return [Response(text=question.text, key=question.key) for question in questions][::order]
+
+    monkeypatch.setattr(toys.Toy, "answer", lambda self, questions: answer(questions))
+    assert overall(janus_eval.evaluate("toy", TASKS[:1], out=tmp_path / "a"), "toy-ask", "plain")["failed"] == 0
+    monkeypatch.setattr(toys.Toy, "answer", lambda self, questions: answer(questions, -1))
+    with pytest.raises(UserError, match=r"request toy-ask/\S+: the model gave the response to toy-ask/\S+; responses"):
+        janus_eval.evaluate("toy", TASKS[:1], out=tmp_path / "b")
+
+
+@pytest.mark.parametrize("count", [-1, 1])
+def test_too_few_and_too_many_responses(
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(toys.Toy, "answer", lambda self, questions: [Response(text="yes")] * (len(questions) + count))
+    with pytest.raises(UserError, match=r"model 'toy' gave 1[57] responses to a batch of 16; one each expected"):
+        janus_eval.evaluate("toy", TASKS[:1], out=tmp_path)
+
+
+def test_a_picture_of_another_size_than_was_asked_is_a_failure(
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = toys.ToyDraw.requests
+    sizes = iter([(8, 8), (8, 16), None] * 4)
+    monkeypatch.setattr(
+        toys.ToyDraw,
+        "requests",
+        lambda *arguments: [replace(drawing, size=next(sizes)) for drawing in plain(*arguments)],
+    )
+    run = janus_eval.evaluate("toy", TASKS[2:], out=tmp_path)
+    assert {line.get("failure") for line in lines(run, "responses.jsonl")} == {
+        None, "the model drew 8 x 8 pixels where 16 x 8 were asked for",
+    }  # fmt: skip
 
 
 def test_model_objects(toys: ModuleType, tmp_path: Path) -> None:

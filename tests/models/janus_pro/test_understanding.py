@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -13,10 +14,10 @@ from janus_eval.models.parts.understanding import (
     Generated,
     Prompt,
     Tokens,
+    continued,
     embed_images,
     embed_rows,
     generate,
-    log_likelihoods,
     read_prompts,
 )
 
@@ -134,14 +135,18 @@ def test_infinite_logits_end_their_row_alone(make_model: Any) -> None:
 @torch.inference_mode()
 def test_likelihoods_are_those_of_plain_reading(model: JanusPro, images: dict[str, torch.Tensor]) -> None:
     rows = [(prompt, words) for prompt in PROMPTS for words in ([90], [91, 92, 93])]
-    found = log_likelihoods(model, [prompt for prompt, _ in rows], [words for _, words in rows], images, TOKENS)
-    for (prompt, words), value in zip(rows, found.tolist(), strict=True):
+    rows += [(PROMPTS[0], answer(model, PROMPTS[:1], images)[0].ids[:2])]
+    found = continued(model, [prompt for prompt, _ in rows], [words for _, words in rows], images, TOKENS)
+    for (prompt, words), value in zip(rows, found, strict=True):
         ids = torch.tensor([[*prompt.ids, *words]])
         x = embed_rows(model, ids, TOKENS, [images[key] for key in prompt.images])
         logits = model.text_logits(model.language(x))[0, len(prompt.ids) - 1 : -1].log_softmax(-1)
         expected = sum(float(logits[k, word]) for k, word in enumerate(words))
-        assert value == pytest.approx(expected, abs=1e-4)
+        assert value.likelihood == pytest.approx(expected, abs=1e-4)
+        assert value.tokens == len(words)
+        assert value.greedy == (logits.argmax(-1).tolist() == words)
+    assert found[-1].greedy
     # A distribution: over every continuation of one token, probabilities sum to 1.
     vocabulary = list(range(model.config.language.vocab_size))
-    total = log_likelihoods(model, [PROMPTS[0]] * len(vocabulary), [[token] for token in vocabulary], images, TOKENS)
-    assert float(total.exp().sum()) == pytest.approx(1.0, abs=1e-5)
+    total = continued(model, [PROMPTS[0]] * len(vocabulary), [[token] for token in vocabulary], images, TOKENS)
+    assert sum(math.exp(one.likelihood) for one in total) == pytest.approx(1.0, abs=1e-5)

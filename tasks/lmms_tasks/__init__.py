@@ -1,0 +1,1 @@
+"""Our drawing benchmarks as tasks of lmms-eval: the folder that its ``--include_path`` takes."""
