@@ -100,13 +100,17 @@ def find(dataset: Dataset, name: str) -> Path:
     return path
 
 
+def folders() -> list[Path]:
+    """Where data are looked for: --data if it was given, then the data folder."""
+    return [parent for parent in (_first.get(), root()) if parent is not None]
+
+
 def own_folder(name: str, what: str) -> Path:
     """A folder with the user's own files: ``NAME`` in --data, else in the data folder. No checksum is asked of it.
 
     ``what`` the files are, for the line that a UserError has where there is no such folder.
     """
-    parents = [parent for parent in (_first.get(), root()) if parent is not None]
-    found = next((parent / name for parent in parents if (parent / name).is_dir()), None)
+    found = next((parent / name for parent in folders() if (parent / name).is_dir()), None)
     if found is None:
         raise UserError(
             f"there is no folder {name!r} with {what}: make {root() / name}, or --data DIR, where DIR holds {name!r}"

@@ -19,17 +19,18 @@ from janus_eval.observe import Instruments, Observer, Sight, sights
 from janus_eval.plain import one_line
 from janus_eval.plan import Choice, Entry
 from janus_eval.progress import Display
-from janus_eval.respond import WAYS, Way, batcher_of, checked, needs, together
+from janus_eval.respond import WAYS, Way, batcher_of, checked, needs, prepared, together
 from janus_eval.seams import Answered
 from janus_eval.specs import Contender
 from janus_eval.types import Drawing, Failure, Look, Observation, Reconstruction, Request, Response
+from janus_eval.usage import Meter
 
 FULL_BATCH = 20.0
 """Seconds that a whole batch may take in calibration; where it would take longer, smaller ones are timed."""
 ENOUGH = 0.5
 """Seconds after which no further batch of a kind is timed."""
 GOLDEN = 0.6180339887498949
-NOT_TIMED = frozenset({"answer_judge"})
+NOT_TIMED = frozenset({"answer_judge", "text_judge"})
 """Kinds of instruments that are only counted: each look may cost its user money."""
 
 T = TypeVar("T")
@@ -95,7 +96,8 @@ def entries_of(chosen: Sequence[Choice], *, seed: int, limit: int | None) -> tup
     lacking: list[str] = []
     for task in {choice.task.name: None for choice in chosen}:
         try:
-            found += plan.entries([choice for choice in chosen if choice.task.name == task], seed=seed, limit=limit)
+            with offline():
+                found += plan.entries([choice for choice in chosen if choice.task.name == task], seed=seed, limit=limit)
         except UserError as error:
             lacking.append(f"{task}: not counted: {one_line(error)}")
     return found, lacking
@@ -108,7 +110,7 @@ def estimate(
 
     Raises UserError for a model that can't be loaded for another reason than that it would have to be fetched first.
     """
-    able = [entry for entry in entries if needs(entry) <= contender.family.capabilities]
+    able = [entry for entry in entries if needs(entry) <= contender.capabilities]
     found = Estimate(str(contender.spec))
     stages = list(_stages(able))
     asked = [request for stage in stages for request in stage.requests]
@@ -124,6 +126,14 @@ def estimate(
         found.rows += [Row(*each) for each in _look_counts(able, instruments, found.notes)]
         found.sort(able)
         return found
+    found.notes += prepared(model, able)
+    meter: Meter | None = getattr(model, "meter", None)
+    if meter is not None:
+        found.rows = [_paid_for(stage, meter) for stage in stages]
+        found.rows += [Row(*each) for each in _look_counts(able, instruments, found.notes)]
+        found.notes.append(f"Nothing was asked: it would cost. {meter.forecast(asked)}.")
+        found.sort(able)
+        return found
     found.loading = time.perf_counter() - start
     display.note(f"{contender.spec.name}: calibrating")
     replies: dict[tuple[Hashable, ...], Response] = {}
@@ -134,6 +144,11 @@ def estimate(
     found.sort(able)
     found.calibration = time.perf_counter() - start
     return found
+
+
+def _paid_for(stage: _Stage, meter: Meter) -> Row:
+    given = meter.expected(stage.requests)
+    return Row(stage.task, stage.way.words, len(stage.requests), given.input_tokens, given.output_tokens)
 
 
 class _Stage(NamedTuple):
@@ -303,7 +318,7 @@ def _timed_looks(
         chosen = _chosen(looks[0].entry, observer.role, ready, replies)
         count = round(len(looks) * len(chosen) / len(ready)) if ready else len(looks)
         instrument = instruments.get(observer.name)
-        if instrument.kind in NOT_TIMED or not ready:
+        if instrument.kind in NOT_TIMED or getattr(instrument, "paid", False) or not ready:
             notes.append(f"{task}, {what}: counted, not timed.")
             yield Row(task, what, count)
             continue

@@ -110,8 +110,15 @@ def sweep(
     spec = replace(spec, options={**(settings or {}), **spec.options})
     ready = contenders(cells([spec], over, {}, "over"), {}, device=device, dtype=dtype)
     entries = plan.entries(plan.choices(specs), seed=seed, limit=limit)
+    check_able(ready, entries)
     instruments = Instruments()
     return [run_contender(cell, entries, out, options, instruments=instruments, show=show) for cell in ready]
+
+
+def check_able(ready: Sequence[Contender], entries: Sequence[plan.Entry]) -> None:
+    """Raise UserError for a model that can do none of the tasks, before any is loaded."""
+    for contender in ready:
+        refuse_unable(contender.name, contender.capabilities, entries)
 
 
 def run_contender(
@@ -126,7 +133,6 @@ def run_contender(
     """Load a model and run it into its folder under ``out``."""
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; it takes a folder")
-    refuse_unable(contender.name, contender.capabilities, entries)
     path = out / contender.folder
     return Run(run(loaded(contender), entries, path, options, instruments=instruments, display=show))
 

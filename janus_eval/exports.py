@@ -146,7 +146,9 @@ def _xlsx(table: Sequence[Sequence[int | str]]) -> bytes:
     def cell(value: int | str) -> Any:
         if isinstance(value, int):
             return value
-        made = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("\ufffd", value))
+        # XML knows no carriage return; what becomes of one would depend on which writer of XML is installed.
+        lines = value.replace("\r\n", "\n").replace("\r", "\n")
+        made = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("\ufffd", lines))
         made.data_type = "s"  # an answer that begins with "=" is no formula
         return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -27,22 +28,26 @@ def to_line(record: Mapping[str, Any]) -> bytes:
 class Journal:
     """A file of records. Memory holds keys and places only, so masks of thousands of pictures stay on disk.
 
-    Where two lines have one key the later one counts: a failed request that was asked again.
+    Where two lines have one key the later one counts: a failed request that was asked again. One that is not
+    ``writable`` creates nothing, cuts nothing off and takes no records: a run in progress, or on a disk that can only
+    be read, is read as far as it is whole, and a file that is missing is empty.
     """
 
-    def __init__(self, path: Path, key: Callable[[Record], Hashable]) -> None:
-        self.path = path
+    def __init__(self, path: Path, key: Callable[[Record], Hashable], *, writable: bool = True) -> None:
+        self.path = path if writable or path.exists() else Path(os.devnull)
+        self._writable = writable
         self._key = key
         self._synced = time.monotonic()
         self._places: dict[Hashable, tuple[int, int]] = {}
         self.failures: set[Hashable] = set()
         """Keys whose record tells of a failure."""
-        with writing(path):
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        with writing(path) if writable else contextlib.nullcontext():
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY, 0o644)
         try:
             self._size = self._read()
-            with writing(path):
-                os.ftruncate(self._file, self._size)
+            if writable:
+                with writing(path):
+                    os.ftruncate(self._file, self._size)
         except BaseException:
             os.close(self._file)
             raise
@@ -54,8 +59,9 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with writing(self.path):
-                os.fsync(self._file)
+            if self._writable:
+                with writing(self.path):
+                    os.fsync(self._file)
         finally:
             os.close(self._file)
 
@@ -102,6 +108,7 @@ class Journal:
 
     def append(self, records: Sequence[Record]) -> None:
         """Add records. Either all are added or, with the disk full, none."""
+        assert self._writable, f"{self.path} was opened for reading"
         lines = [to_line(record) for record in records]
         with writing(self.path):
             try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, cast
 
-from janus_eval.errors import UserError
+from janus_eval.errors import HaltError, Interrupted, UserError
 from janus_eval.fingerprint import digest
 from janus_eval.pictures import Picture
 from janus_eval.seams import Instrument
@@ -48,8 +48,13 @@ class ModelVQA:
     def __init__(self, name: str, *, device: str = "cpu", dtype: str = "float32") -> None:
         spec = ModelSpec.parse(name.removeprefix(PREFIX))
         [self._contender] = contenders([spec], {}, device=device, dtype=dtype)
-        if "answer" not in self._contender.family.capabilities:
+        if "answer" not in self._contender.capabilities:
             raise UserError(f"instrument {name!r}: model {spec.name!r} cannot answer questions")
+
+    @property
+    def paid(self) -> bool:
+        """Whether each look costs money: an estimate asks for none then."""
+        return self._contender.paid
 
     @cached_property
     def _model(self) -> Any:
@@ -87,7 +92,11 @@ class ModelVQA:
             if look.image is not None
             for key, text in cast(dict[str, str], look.query["questions"]).items()
         ]
-        said = self._model.answer([question for _, _, question in asked]) if asked else []
+        try:
+            said = self._model.answer([question for _, _, question in asked]) if asked else []
+        except (HaltError, Interrupted) as stop:
+            stop.outcomes = ()  # they answer questions, and a look has several
+            raise
         answers: list[dict[str, JSON]] = [{} for _ in looks]
         failures: dict[int, Failure] = {
             place: Failure("there is no picture to look at") for place, look in enumerate(looks) if look.image is None

@@ -62,6 +62,8 @@ def choices(specs: Sequence[str], instruments: Mapping[str, str] | None = None) 
         name, _, wanted = spec.partition("/")
         task: Task = offered("tasks", name)
         known = list(task.protocols)
+        if not known:
+            raise UserError(f"task {name!r} stands for many: write {name}:NAME")
         if wanted and wanted not in known:
             near = plugins.near(wanted, known)
             raise UserError(f"task {name!r} has no protocol {wanted!r}{near} (it has {', '.join(known)})")
@@ -100,12 +102,20 @@ def entries(chosen: Sequence[Choice], *, seed: int, limit: int | None) -> list[E
     for task, protocol in chosen:
         key = task.name, fingerprint.digest(protocol.ask)
         if key not in made:
-            samples = [_as_stored(sample) for sample in task.samples(protocol.ask)]
+            samples = [_as_stored(sample) for sample in _rows(task, protocol, limit)]
             if limit is None and hasattr(task, "check_whole"):
                 task.check_whole(samples)
             made[key] = asking(task, protocol, samples if limit is None else limited(samples, limit), seed)
         plan.append(Entry(task, protocol, made[key]))
     return plan
+
+
+def _rows(task: Task, protocol: Protocol, limit: int | None) -> Sequence[Sample]:
+    first = getattr(task, "first_samples", None)
+    rows: Sequence[Sample] = (
+        task.samples(protocol.ask) if limit is None or first is None else first(protocol.ask, limit)
+    )
+    return rows
 
 
 def asking(task: Task, protocol: Protocol, samples: Sequence[Sample], seed: int) -> Asking:

@@ -30,7 +30,12 @@ from janus_eval.types import (
 
 
 class Model(Interface):
-    """A loaded model. It offers what it can of the four methods below and declares it in its family's capabilities."""
+    """A loaded model. It offers what it can of the four methods below and declares it in its family's capabilities.
+
+    It may also have ``source``, in plain data what its ``weights`` are the hash of; ``prepare(entries)``, which is told
+    all that it will be asked (``janus_eval.plan.Entry``) before anything is written, returns lines for the user and
+    raises UserError where that can't be; and ``tariff`` (``janus_eval.usage.Tariff``) where answers are paid for.
+    """
 
     weights: str
     """Hash of the weights: the ``weights`` part of a run's fingerprint."""
@@ -64,7 +69,13 @@ class Reconstructor(Interface):
 
 
 class ModelFamily(Interface):
-    """What a plugin's ``models`` table points at: an object that knows how to load a model, cheap to import."""
+    """What a plugin's ``models`` table points at: an object that knows how to load a model, cheap to import.
+
+    A family whose checkpoints are systems of their own may also have ``named(checkpoint, settings)``, the name that
+    reports give it, and ``able(checkpoint, settings)``, those of its capabilities that this one has; both are asked
+    before anything is loaded. ``paid = True`` tells of models whose requests cost money. A setting that can't move a
+    number is a field with ``exclude=True``: no record has it.
+    """
 
     capabilities: frozenset[Capability]
     Settings: type[BaseModel]
@@ -90,6 +101,9 @@ class Instrument(Interface):
     text_reader        (none)                                       regions: [{text, box: [x0, y0, x1, y1], score}]
     answer_judge       question, options: {letter: text}; Look.text letter: "A".."Y", "Z" for none of the options, or
                                                                     null: no letter in its replies; replies: [text]
+    text_judge         prompt, mark: what stands in it for      reply, model: which one gave it
+                       the answer, stops: texts that end
+                       the answer, which is Look.text
     features           (none)                                       features: base64 of little-endian float32s;
                                                                     network: what made them, by a digest
     =================  ===========================================  ================================================
@@ -129,7 +143,11 @@ class Answered:
 
 
 class Task(Interface):
-    """A benchmark: where its rows come from, what it asks, and how answers are judged. Pure but for ``samples``."""
+    """A benchmark: where its rows come from, what it asks, and how answers are judged. Pure but for ``samples``.
+
+    One that stands for many may have ``configured(text)``, which returns the task that ``NAME:TEXT`` names, and whose
+    own name that is; with no protocols it stands for nothing else.
+    """
 
     name: str
     title: str
@@ -142,7 +160,8 @@ class Task(Interface):
         """All rows, in a fixed order. The same ``ask`` gives the same rows.
 
         A task may also have ``check_whole(samples)``, which is called where no --limit was given and raises UserError
-        for data that lack a part.
+        for data that lack a part; and ``first_samples(ask, limit)``, which saves reading what
+        ``janus_eval.plan.limited`` would leave out.
         """
         ...
 

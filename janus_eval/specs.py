@@ -18,6 +18,7 @@ from janus_eval.disk import safe_name
 from janus_eval.errors import UserError
 from janus_eval.fingerprint import digest
 from janus_eval.seams import Model, ModelFamily
+from janus_eval.types import Capability
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -68,6 +69,24 @@ class Contender:
     dtype: str = "float32"
 
     @property
+    def name(self) -> str:
+        """What reports call it: as ``--model`` does, unless the family names each of its checkpoints."""
+        named = getattr(self.family, "named", None)
+        return str(named(self.spec.checkpoint, self.settings)) if named else self.spec.name
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """The family's, or what it says of this checkpoint."""
+        able = getattr(self.family, "able", None)
+        found: frozenset[Capability] = able(self.spec.checkpoint, self.settings) if able else self.family.capabilities
+        return found
+
+    @property
+    def paid(self) -> bool:
+        """Whether its requests cost money, as far as anyone knows before it is loaded."""
+        return bool(getattr(self.family, "paid", False))
+
+    @property
     def folder(self) -> str:
         """The run folder's name: the model's, with a short hash where anything differs from the family's defaults."""
         defaults = self.family.Settings().model_dump(mode="json")
@@ -80,7 +99,9 @@ class Contender:
             # The same folder by another path is the same checkpoint.
             path = Path(self.spec.checkpoint)
             changed["checkpoint"] = str(path.resolve()) if path.exists() else self.spec.checkpoint
-        return safe_name(self.spec.name) + (f"-{digest(changed)[:8]}" if changed else "")
+        # A name that a family gives is told apart by its checkpoint, so it may lose its capitals and spaces.
+        named = self.name if self.name == self.spec.name else re.sub(r"[^a-z0-9._-]+", "-", self.name.lower())
+        return safe_name(named) + (f"-{digest(changed)[:8]}" if changed else "")
 
     def load(self) -> Model:
         return self.family.load(self.spec.checkpoint, self.settings, device=self.device, dtype=self.dtype)
@@ -133,7 +154,12 @@ SEAMS: Mapping[str, tuple[str, ...]] = {
 
 
 def offered(kind: str, name: str) -> Any:
-    """The object that a name stands for. Raises UserError for an unknown name and for an object that is none."""
+    """The object that a name stands for. Raises UserError for an unknown name and for an object that is none.
+
+    A task may be ``NAME:TEXT``: what ``NAME`` makes of the text.
+    """
+    if kind == "tasks" and ":" in name:
+        return _configured_task(*name.split(":", 1))
     found = plugins.load(kind, name)
     try:
         # A plugin may offer an object, or a class or function that makes it.
@@ -148,6 +174,13 @@ def offered(kind: str, name: str) -> Any:
         owner = plugins.registry().plugins[kind][name].owner
         raise UserError(f"{kind} {name!r} of {owner} is a {type(found).__name__} without {', '.join(lacking)}")
     return found
+
+
+def _configured_task(front: str, text: str) -> Any:
+    door = offered("tasks", front)
+    if not hasattr(door, "configured"):
+        raise UserError(f"task {front!r} stands alone, got {front + ':' + text!r}")
+    return door.configured(text)
 
 
 def settings_of(family: ModelFamily, options: Mapping[str, Any], model: str) -> BaseModel:

@@ -113,7 +113,18 @@ def _bootstrap(scored: Sequence[Scored], unit: Unit, weigh: Literal["items", "ca
     means = np.concatenate([stratum.sums / stratum.counts for stratum in strata])
     bottom = 0.0 if means.min() >= 0 else -math.inf
     top = TOP[unit] if means.max() <= TOP[unit] else math.inf
-    return Estimate(value, max(min(float(low), value), bottom), min(max(float(high), value), top), unit, n, failed)
+    found = Estimate(value, max(min(float(low), value), bottom), min(max(float(high), value), top), unit, n, failed)
+    if math.isinf(top) or math.isinf(bottom):
+        return found
+    # Two groups say next to nothing of their spread, and Student's quantile may stretch over the whole scale. But no
+    # variable within it spreads more than a yes-or-no with the same mean: that interval is the widest there can be.
+    widest = _wilson_estimate(value, _effective_groups(strata, weigh), unit, n, failed)
+    return min(found, widest, key=_width)
+
+
+def _width(estimate: Estimate) -> float:
+    assert estimate.low is not None and estimate.high is not None
+    return estimate.high - estimate.low
 
 
 def _strata(scored: Sequence[Scored]) -> list[Stratum]:

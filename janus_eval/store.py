@@ -80,7 +80,7 @@ class RunFolder:
         key = (*request.key, request.id)
         record = self._responses.get(key)
         if record is None or key in self._responses.failures:
-            return record is not None and failures
+            return record is not None and (failures or bool(record.get("final")))
         if "image" not in record:
             return True
         file = self.path / str(record["image"])
@@ -96,8 +96,10 @@ class RunFolder:
         records = []
         for request, outcome in outcomes:
             head: Record = {**request.key._asdict(), "id": request.id, **_asked(request)}
+            details = {"details": outcome.details} if outcome.details else {}
             if isinstance(outcome, Failure):
-                records.append({**head, "failure": one_line(outcome.reason)})
+                final = {"final": True} if outcome.final else {}
+                records.append({**head, "failure": one_line(outcome.reason), **final, **details})
                 continue
             body: Record
             if outcome.image is not None:
@@ -110,7 +112,7 @@ class RunFolder:
             else:
                 body = {"text": outcome.text}
             counts = {"input_tokens": outcome.input_tokens, "output_tokens": outcome.output_tokens}
-            records.append({**head, **body, **counts, "finish": outcome.finish})
+            records.append({**head, **body, **counts, "finish": outcome.finish, **details})
         self._responses.append(records)
 
     def _picture_place(self, request: Request) -> str:
@@ -128,13 +130,19 @@ class RunFolder:
         if record is None:
             return None
         if "failure" in record:
-            return Failure(record["failure"])
+            return Failure(record["failure"], bool(record.get("final")), record.get("details", {}))
         counts = {name: record[name] for name in ("input_tokens", "output_tokens", "finish")}
+        counts["details"] = record.get("details", {})
         if "image" in record:
             return Response(image=self._picture(record["image"]), **counts)
         if "likelihoods" in record:
             return Response(likelihoods=tuple(record["likelihoods"]), **counts)
         return Response(text=record["text"], **counts)
+
+    def response_lines(self) -> Iterator[Record]:
+        """Every line of responses.jsonl that tells more than the response, failed ones included that came again."""
+        with (self.path / "responses.jsonl").open("rb") as file:
+            yield from (json.loads(line) for line in file if b'"details":' in line)
 
     def _picture(self, place: str) -> Picture:
         try:

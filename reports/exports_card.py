@@ -35,9 +35,7 @@ def metadata(found: Exported) -> str:
     listed = results(found)
     if not listed:
         raise UserError(f"{found.path} has no number yet; the same run command goes on", code=3)
-    model = found.model
-    name = str(model.get("checkpoint") or model.get("name") or "model").rstrip("/").rpartition("/")[2]
-    return ModelCardData(model_name=name, eval_results=listed).to_yaml() + "\n"
+    return ModelCardData(model_name=found.known_as.rstrip("/").rpartition("/")[2], eval_results=listed).to_yaml() + "\n"
 
 
 def results(found: Exported) -> list[Any]:

@@ -27,7 +27,7 @@ def write(run: Path, out: Path) -> list[str]:
     if not found.pairs:
         raise UserError(f"{run} has no results yet; the same run command goes on", code=3)
     stamp = _stamp(found.header)
-    folder = out / _sanitized(str(found.model.get("checkpoint") or found.model.get("name") or "model"))
+    folder = out / _sanitized(found.known_as)
     samples = {name_of(task, protocol): _documents(found.rows, task, protocol) for task, protocol, _ in found.pairs}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,8 +91,8 @@ def _results(found: Exported, samples: Mapping[str, Sequence[Record]], stamp: st
         "date": stamp,
         "task_hashes": {name: _digest(_hashes(rows)) for name, rows in samples.items()},
         "model_source": "janus-eval",
-        "model_name": model.get("checkpoint") or model.get("name"),
-        "model_name_sanitized": _sanitized(str(model.get("checkpoint") or model.get("name") or "model")),
+        "model_name": found.known_as,
+        "model_name_sanitized": _sanitized(found.known_as),
         "lmms_eval_version": None,
         "janus_eval_version": (found.header.get("versions") or {}).get("janus-eval"),
     }

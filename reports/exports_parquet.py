@@ -48,7 +48,7 @@ def _schema(found: Exported) -> Any:
         *(("index", whole), ("id", text), ("group", text), ("category", text), ("kind", text), ("prompt", text)),
         *(("seed", whole), ("text", text), ("image", text), ("likelihoods", pa.list_(number))),
         *(("continuations", pa.list_(text)), ("failure", text), ("input_tokens", whole), ("output_tokens", whole)),
-        *(("finish", text), ("images", pa.list_(text))),
+        *(("finish", text), ("details", text), ("images", pa.list_(text))),
         *((name, text) for name in ("inputs", "target", "metadata")),
         *score,
         ("others", pa.list_(pa.struct(score))),
@@ -69,6 +69,8 @@ def _row(found: Exported, joined: Joined) -> dict[str, Any]:
         # A seed has 63 bits: it is a whole number or absent, as of rankings.
         **{name: response.get(name) for name in ("index", "seed", "input_tokens", "output_tokens")},
         "likelihoods": response.get("likelihoods"),
+        # Such as the prompt as a server rewrote it.
+        "details": compact(response["details"]) if response.get("details") else None,
         "continuations": [sound(text) for text in response.get("continuations", [])] or None,
         **{name: sound(sample.get(name)) for name in ("group", "category")},
         "images": [sound(path) for path in sample.get("images", [])],

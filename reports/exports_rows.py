@@ -43,6 +43,13 @@ class Exported:
         return found if isinstance(found, Mapping) else {"name": str(found)}
 
     @property
+    def known_as(self) -> str:
+        """What other tools call the model: its checkpoint, or its name where the checkpoint is a server's address or a
+        file of answers, which have a ``source``."""
+        checkpoint = None if self.model.get("source") else self.model.get("checkpoint")
+        return str(checkpoint or self.model.get("name") or "model")
+
+    @property
     def pairs(self) -> list[tuple[str, str, Record]]:
         """(task, protocol, result) of everything that has results."""
         tables: Mapping[str, Mapping[str, Record]] = self.results.get("tasks", {})

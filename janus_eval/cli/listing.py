@@ -113,7 +113,10 @@ def _models() -> Iterator[Row]:
         if isinstance(family, str):
             yield name, family
         else:
-            options = ", ".join(f"{key}={value}" for key, value in family.Settings().model_dump(mode="json").items())
+            settings = family.Settings()
+            recorded = settings.model_dump(mode="json")
+            values = {key: recorded.get(key, getattr(settings, key)) for key in family.Settings.model_fields}
+            options = ", ".join(f"{key}={value}" for key, value in values.items())
             yield name, ", ".join(sorted(family.capabilities)), options
 
 

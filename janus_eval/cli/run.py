@@ -61,6 +61,7 @@ def run(
         if estimate:
             raise typer.Exit(estimating.show(ready, chosen, seed=seed, limit=limit, batch_size=batch_size))
         entries = plan.entries(chosen, seed=seed, limit=limit)
+        evaluation.check_able(ready, entries)
         instruments, show = Instruments(device, dtype), display()
         for place, contender in enumerate(ready, 1):
             if over:

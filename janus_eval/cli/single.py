@@ -15,8 +15,8 @@ def respond_once(spec: str, request: Request, options: Sequence[str], *, device:
     """Load the model and put the request to it. Raises UserError if it can't, or fails."""
     [contender] = contenders([spec], parse_options(options, "--set"), device=device, dtype=dtype)
     way = WAYS[type(request)]
-    if way.capability not in contender.family.capabilities:
-        can = ", ".join(sorted(contender.family.capabilities)) or "nothing"
+    if way.capability not in contender.capabilities:
+        can = ", ".join(sorted(contender.capabilities)) or "nothing"
         raise UserError(f"model {contender.spec.name!r} cannot {way.capability} (it can {can})")
     batcher = batcher_of(contender.spec.name, contender.load(), way, 1, Silent())
     [[(_, outcome)]] = batcher.run([request], lambda request: request.key)

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from janus_eval.errors import UserError
@@ -19,32 +17,11 @@ from janus_eval.store import SCHEMA, Outlook, RunFolder, read_json
 from janus_eval.types import Failure, Observation, Request, RequestKey, Response
 
 
-class ReadJournal(Journal):
-    """A journal of which only what is whole by now is read; a file that is missing is empty."""
-
-    def __init__(self, path: Path, key: Callable[[Record], Hashable]) -> None:
-        self.path = path if path.exists() else Path(os.devnull)
-        self._key = key
-        self._places = {}
-        self.failures = set()
-        self._file = os.open(self.path, os.O_RDONLY)
-        try:
-            self._size = self._read()
-        except BaseException:
-            os.close(self._file)
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self._file)
-
-
 class Holding(RunFolder):
     """A run folder that remembers what it was asked for until told to forget: one response is judged many times."""
 
     def __init__(
-        self, path: Path, header: Mapping[str, Any], journals: list[ReadJournal], observers: Mapping[str, set[Observer]]
+        self, path: Path, header: Mapping[str, Any], journals: list[Journal], observers: Mapping[str, set[Observer]]
     ) -> None:
         super().__init__(path, header, *journals)
         self.observers = observers
@@ -102,8 +79,8 @@ def held(path: Path) -> Iterator[Holding]:
         return Outlook(key, record["id"], record["role"], record["look"])
 
     with (
-        ReadJournal(path / "responses.jsonl", _response_key) as responses,
-        ReadJournal(path / "observations.jsonl", observation_key) as observations,
-        ReadJournal(path / "timings.jsonl", lambda record: next(numbers)) as timings,
+        Journal(path / "responses.jsonl", _response_key, writable=False) as responses,
+        Journal(path / "observations.jsonl", observation_key, writable=False) as observations,
+        Journal(path / "timings.jsonl", lambda record: next(numbers), writable=False) as timings,
     ):
         yield Holding(path, header, [responses, observations, timings], observers)

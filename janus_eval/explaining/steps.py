@@ -42,14 +42,18 @@ def steps_to_figure(
 
 
 def steps_to_run(here: Side, there: Side, made: Sequence[Difference]) -> list[Step]:
-    """Where the answers of two runs were made otherwise in several ways: this run again with one of them at a time."""
-    settings = [difference for difference in made if difference.knob.startswith(SETTINGS)]
+    """Where the answers of two runs were made otherwise in several ways: this run again with one of them at a time.
+
+    A setting that one of two families lacks can't be tried on the other.
+    """
     if len(made) < 2:
         return []
-    theirs = there.folder.header["model"]["settings"]
+    ours, theirs = (side.folder.header["model"]["settings"] for side in (here, there))
+    shared = {f"{SETTINGS}{name}": theirs[name] for name in ours.keys() & theirs.keys()}
     return [
-        _step(here, [difference], {difference.knob: theirs.get(difference.knob.removeprefix(SETTINGS))}, None)
-        for difference in settings
+        _step(here, [difference], {difference.knob: shared[difference.knob]}, None)
+        for difference in made
+        if difference.knob in shared
     ]
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from janus_eval.disk import user_folder, write_whole
+from janus_eval.endpoints import KEY, MODEL_AT_URL, Patience
 from janus_eval.errors import AbsentError, UserError
 from janus_eval.plain import one_line
-from janus_eval.tasks.instruments.chat import KEY, Chat, Patience
+from janus_eval.tasks.instruments.chat import Chat
 from janus_eval.tasks.letters import vlmevalkit
 from janus_eval.types import JSON, Failure, Look, Observation
 
@@ -106,8 +107,7 @@ class OpenAIJudge:
     kind = "answer_judge"
 
     def __init__(self, name: str = MODEL, patience: Patience = Patience()) -> None:  # noqa: B008 - it cannot change
-        # Models have names like qwen2.5:7b and org/model@1; an address is told by its scheme.
-        match = re.fullmatch(r"(?P<model>((?!://)[^\s?])+?)(@(?P<url>https?:.*))?", name)
+        match = MODEL_AT_URL.fullmatch(name)
         if match is None or name.startswith("@"):
             told = one_line(f"{NAME}:{name.partition('://')[0]}", 200)  # what comes behind may be a password
             raise UserError(f"instrument {told!r}: expected {NAME}:MODEL[@URL]")

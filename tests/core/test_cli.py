@@ -51,6 +51,8 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int
         ("run --suite toys --out file.png", "--out file.png is a file"),
         ("run --suite toys --limit 0", "limit 0"),
         ("run --suite toys --batch-size 0", "batch size 0"),
+        ("run --suite toys --seed -3", "seed -3; 0 to 2**63 - 1 expected"),
+        (f"run --suite toys --seed {2**63}", f"seed {2**63}; 0 to"),
         ("run --suite toys --seed one", "Invalid value for '--seed'"),
         ("run --suite toys --dtype float", "unknown dtype 'float'"),
         ("score nowhere --protocol plain", "nowhere is not a run folder"),

@@ -141,3 +141,16 @@ def test_journal_on_a_full_disk_keeps_whole_lines_only(tmp_path: Path, monkeypat
         assert 2 not in opened
     monkeypatch.undo()
     assert path.read_bytes() == b'{"k":1}\n'
+
+
+def test_a_journal_for_reading_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, lambda record: record["k"], writable=False) as missing:
+        assert len(missing) == 0 and not path.exists()
+    whole = b'{"k":1}\n{"k":2}\n{"k":'
+    path.write_bytes(whole)
+    with Journal(path, lambda record: record["k"], writable=False) as being_written:
+        assert list(being_written) == [{"k": 1}, {"k": 2}]
+        with pytest.raises(AssertionError, match="opened for reading"):
+            being_written.append([{"k": 3}])
+    assert path.read_bytes() == whole, "the torn line is somebody's who is still writing"

@@ -57,6 +57,17 @@ def test_runs_that_differ_in_a_role_and_in_judging(tmp_path: Path, finished: Pat
     assert whole(gap) == pytest.approx(gap.by, abs=1e-12) and gap.agreeing == ["settings.guidance"]
 
 
+def test_settings_that_only_one_of_two_models_has_are_named_without_a_command(own: Path, finished: Path) -> None:
+    header = json.loads((own / "run.json").read_text())
+    settings = header["model"]["settings"]
+    header["model"] |= {"settings": {**settings, "user_role": "User", "steps": 15}, "weights": "others"}
+    (own / "run.json").write_text(json.dumps(header))
+    found = explain_runs(finished, "shapes-mmbench", own, "shapes-mmbench")
+    assert found.gap is not None
+    assert {d.knob for d in found.gap.rest.differences} == {"settings.user_role", "settings.steps", "weights"}
+    assert [d.knob for step in found.steps for d in step.differences] == ["settings.user_role"]
+
+
 def test_a_row_that_one_run_lost_is_found(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = offered("tasks", "shapes-geneval")
     rows = task.samples(task.protocols["official"].ask)

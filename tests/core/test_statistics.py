@@ -74,6 +74,20 @@ def test_categories_that_agree_within_but_not_between_have_an_interval() -> None
     assert (estimate.low, estimate.high) == pytest.approx(wilson(10, 20))
 
 
+def test_few_groups_that_differ_do_not_leave_the_whole_scale_open() -> None:
+    """Student's quantile at one degree of freedom would stretch over it; no spread is greater than a yes-or-no's."""
+    rows = [
+        item(float(c == 0 and g == 0), f"g{c}.{g}", f"c{c}")
+        for c, groups in ((0, 2), (1, 2), (2, 2))
+        for g in range(groups)
+    ]
+    for metric in (grouped_mean, category_mean):
+        estimate = metric([row for row in rows for _ in range(4)])
+        assert (estimate.low, estimate.high) == pytest.approx(wilson(1, 6)), metric.__name__
+    beyond = [item(float(4 * g), f"g{g}") for g in range(2)]  # an error rate is no share: nothing bounds its spread
+    assert width(grouped_mean(beyond)) > 4
+
+
 def test_one_sure_category_adds_its_doubt() -> None:
     """A category that is always right resamples to itself; its doubt must still widen the whole."""
     unsure = [item(float(g % 2), f"g{g}", "unsure") for g in range(40)]

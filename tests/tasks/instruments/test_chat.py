@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from janus_eval.endpoints import Patience
 from janus_eval.errors import UserError
-from janus_eval.tasks.instruments.chat import Chat, Patience
+from janus_eval.tasks.instruments.chat import Chat
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "a kitten"}]}
 QUICK = Patience(connect=5, read=1, whole=9, tries=2, pause=0.01)

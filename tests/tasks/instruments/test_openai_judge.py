@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from janus_eval.endpoints import Patience
 from janus_eval.errors import AbsentError, UserError
 from janus_eval.judges import instrument_of
 from janus_eval.tasks.instruments import openai_judge
-from janus_eval.tasks.instruments.chat import Patience
 from janus_eval.tasks.instruments.openai_judge import OpenAIJudge
 from janus_eval.types import Failure, Look, Observation
 
