@@ -178,8 +178,18 @@ def checked_options(*, seed: int, limit: int | None, batch_size: int, retry_fail
     return Options(seed=seed, limit=limit, batch_size=batch_size, retry_failed=retry_failed)
 
 
-def task_specs(tasks: Sequence[str], suite: str | None) -> Sequence[str]:
-    """The tasks asked for, else the suite's, else the default suite's."""
+def task_specs(tasks: Sequence[str], suite: str | None, without: Sequence[str] = ()) -> Sequence[str]:
+    """The tasks asked for, else the suite's, else the default suite's; of these, all but those of ``without``.
+
+    ``without``: ``TASK`` for all of its protocols, or ``TASK/PROTOCOL``. Raises UserError for one that is not there.
+    """
     if tasks and suite:
         raise UserError("give tasks or a suite, not both")
-    return tasks or plan.load_suite(suite or suites.DEFAULT).tasks
+    whole = tasks or plan.load_suite(suite or suites.DEFAULT).tasks
+    for name in without:
+        if not any(name in (spec, spec.partition("/")[0]) for spec in whole):
+            raise UserError(f"--without {name}: it is none of {', '.join(whole)}")
+    kept = [spec for spec in whole if spec not in without and spec.partition("/")[0] not in without]
+    if not kept:
+        raise UserError("--without leaves no task")
+    return kept

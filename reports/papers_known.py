@@ -1,5 +1,6 @@
-"""How the papers' figures were measured, as far as anybody says: which of our results are numbers of the same
-benchmark, and which of their knobs must agree before the two may be held against each other.
+"""Which task here runs which benchmark of the ledger, and how the papers' figures were measured, as far as anybody
+says: which knobs must agree before a number of ours and a printed one may be held against each other. The leaderboard,
+the papers' tables and ``explain`` all ask here.
 
 Values are those of the tasks' protocols, whole, and of the models' settings, by dotted name as ``run.json`` has them; a
 test holds them against the tasks. A setting that nobody stated and that the published code does not fix is left out: it
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-BRIDGE = "no task yet (lmms-eval bridge)"
+BRIDGE = "no task here runs it"
 
 
 class Knob(NamedTuple):
@@ -31,6 +32,9 @@ class Known:
     Results of ``task`` and of tasks named ``TASK-...`` (its other files) are numbers of the benchmark. ``protocol`` is
     the one that a user runs for a number to compare. ``metrics``: the ledger's name -> ours, where they differ.
     ``systems``: those whose figures are known to be measured so; None for all.
+
+    ``beside``: further protocols whose numbers may stand in a column with the printed ones where ``protocol`` was not
+    run. ``files``: tasks with other files of it, to whose headline a figure may be explained.
     """
 
     task: str
@@ -38,14 +42,53 @@ class Known:
     knobs: Sequence[Knob]
     metrics: Mapping[str, str]
     systems: frozenset[str] | None = None
+    beside: Sequence[str] = ()
+    files: Sequence[str] = ()
+
+    @property
+    def protocols(self) -> Sequence[str]:
+        return (self.protocol, *self.beside)
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        return (self.task, *self.files)
 
 
 _PR = "stated by the authors, VLMEvalKit pull request 541"
 _GENEVAL = "GenEval's own"
 _DPG = "the published script's"
 _CODE = "the published code's"
+_VLM = "VLMEvalKit's"
 _FID = "stated by the paper"
 _GIGAGAN = "GigaGAN's script, which the paper names"
+
+_JANUS = frozenset({"Janus", "Janus-Pro", "JanusFlow"})
+
+
+def _bridged(
+    task: str,
+    protocol: str,
+    theirs: str,
+    overall: str,
+    metric: str,
+    *more: Knob,
+    told: bool = True,
+    metrics: Mapping[str, str] | None = None,
+) -> Known:
+    """A benchmark that runs here through lmms-eval's task ``theirs``; ``metric`` is the headline's name in the ledger.
+
+    ``told``: the authors of Janus say that theirs was asked by VLMEvalKit, whose prompts are others. So no number of
+    such a task is held against a printed one; the reason says which knobs do agree.
+    """
+    knobs = (
+        Knob("ask.lmms_eval", "none", _PR, "asked with VLMEvalKit's prompts"),
+        Knob("ask.task", theirs, _PR),
+        *more,
+        Knob("judge.task", theirs, _PR),
+        Knob("judge.overall", overall, _PR),
+    )
+    return Known(task, protocol, knobs, {metric: "overall", **(metrics or {})}, _JANUS if told else frozenset())
+
 
 KNOWN: Mapping[str, Known] = {
     "MMBench": Known(
@@ -63,6 +106,8 @@ KNOWN: Mapping[str, Known] = {
         # Stated by the authors for Janus; for its two successors it is inference, which the ledger's notes say. What
         # the other systems' figures were measured with is not known.
         frozenset({"Janus", "Janus-Pro", "JanusFlow"}),
+        beside=("vanilla-all", "circular"),
+        files=("mmbench-v11", "mmbench-test", "mmbench-v11-test"),
     ),
     "GenEval": Known(
         "geneval",
@@ -92,6 +137,7 @@ KNOWN: Mapping[str, Known] = {
             Knob("judge.categories", "plain answers of the last picture", _DPG),
         ),
         {},
+        beside=("fixed",),
     ),
     "MJHQ-30K": Known(
         "mjhq-fid",
@@ -104,6 +150,44 @@ KNOWN: Mapping[str, Known] = {
             Knob("judge.pictures", 30_000, _FID),
         ),
         {"fid": "overall"},
+    ),
+    "POPE": _bridged("pope", "random", "pope_random", "pope_f1_score", "score"),
+    "MME": _bridged(
+        "mme",
+        "perception",
+        "mme",
+        "mme_perception_score",
+        "perception",
+        metrics={"cognition": "mme_cognition_score"},
+    ),
+    "SEEDBench": _bridged(
+        "seedbench", "image", "seedbench", "seed_image", "accuracy", Knob("ask.only", "data_type=image", _PR)
+    ),
+    "GQA": _bridged("gqa", "testdev", "gqa", "exact_match", "accuracy", told=False),
+    "MMMU": _bridged("mmmu", "val", "mmmu_val", "mmmu_acc", "accuracy"),
+    "MM-Vet": _bridged(
+        "mm-vet",
+        "graded",
+        "mmvet",
+        "gpt_eval_score",
+        "score",
+        Knob("observe.text_judge", "openai-chat", _PR, "MM-Vet's own GPT-4 evaluator"),
+    ),
+    "VQAv2": _bridged("vqav2", "val", "vqav2_val", "exact_match", "accuracy", told=False),
+    "ChartQA": _bridged("chartqa", "test", "chartqa", "relaxed_overall", "accuracy", told=False),
+    "TextVQA": _bridged("textvqa", "val", "textvqa_val", "exact_match", "accuracy", told=False),
+    "OCRBench": Known(
+        "ocrbench",
+        "official",
+        (
+            Knob("ask.file", "OCRBench.tsv", _VLM, "a thousand questions"),
+            Knob("ask.prompt", "vlmevalkit", _VLM),
+            Knob("ask.max_new_tokens", 2048, _VLM),
+            Knob("judge.rule", "vlmevalkit", _VLM),
+        ),
+        {"final_score_norm": "overall"},
+        systems=frozenset(),  # nobody who printed a figure says what it was measured with
+        beside=("official-lmms-eval", "lmms-eval"),
     ),
 }
 
@@ -144,6 +228,12 @@ DEFAULTS: Mapping[str, str] = {
     "janus": "deepseek-ai/Janus-1.3B",
     "janus-flow": "deepseek-ai/JanusFlow-1.3B",
 }
+
+
+def headline_of(benchmark: str, metric: str) -> Known | None:
+    """The task whose headline a metric of the ledger is; None where no task runs it."""
+    known = KNOWN.get(benchmark)
+    return known if known and known.metrics.get(metric, metric) == "overall" else None
 
 
 def knobs_of(system: str, benchmark: str) -> list[Knob] | None:

@@ -10,6 +10,7 @@ from janus_eval.reports.papers_grid import Grid, GridCell, GridRow, Sheaf
 from janus_eval.reports.wording import clean
 
 MEASURED = "measured: "
+_NUMBERED = re.compile(r"(?:Appendix )?Table \w+")
 
 
 def markdown(sheaf: Sheaf) -> str:
@@ -89,13 +90,15 @@ LATEX = {
     "…": r"\ldots{}",
     "’": "'",
     "‘": "`",
+    "\u200c": "{}",
 }
 
 
 def latex_escaped(text: str) -> str:
     """Text that pdfLaTeX prints as it is. A letter that it has no glyph for loses its accents, or becomes a question
     mark: an undefined character would stop the whole document."""
-    flat = " ".join(clean(text).split())
+    # Two hyphens, as before an option, would become a dash.
+    flat = " ".join(clean(text).split()).replace("--", "-\u200c-")
     return "".join(LATEX.get(c) or (c if c.isascii() else _plain(c)) for c in flat)
 
 
@@ -105,7 +108,8 @@ def _plain(character: str) -> str:
 
 
 def latex(sheaf: Sheaf) -> str:
-    r"""Tables for a document with ``\usepackage[T1]{fontenc}``, booktabs and graphicx; each fits the text's width."""
+    r"""Tables for a document with ``\usepackage[T1]{fontenc}``, booktabs and graphicx; one wider than the text is made
+    smaller."""
     parts = [
         f"% {_comment(sheaf.title)}",
         *(f"% {_comment(text)}" for text in sheaf.lead),
@@ -133,7 +137,7 @@ def _latex_table(grid: Grid) -> str:
         r"\begin{table}[t]",
         r"\centering",
         rf"\caption{{{latex_escaped(_sentence(grid))}}}",
-        r"\resizebox{\linewidth}{!}{%",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
         r"\toprule",
         " & ".join(map(latex_escaped, heads)) + r" \\",
@@ -154,24 +158,27 @@ def _latex_table(grid: Grid) -> str:
 
 
 def _sentence(grid: Grid) -> str:
-    return " ".join([f"{grid.title}.", *grid.lead])
+    """The caption: LaTeX numbers tables itself, so the paper's own number goes to the end."""
+    number, colon, rest = grid.title.partition(": ")
+    title = f"{rest} (the paper's {number})" if colon and _NUMBERED.fullmatch(number) else grid.title
+    return " ".join([f"{title}.", *grid.lead])
 
 
 def _latex_cells(row: GridRow, sized: bool) -> list[str]:
     size = [latex_escaped(row.size)] if sized else []
     if row.kind != "measured":
-        return [latex_escaped(row.name), *size, *(latex_escaped(cell.text) for cell in row.cells)]
+        return [latex_escaped(row.name), *size, *map(_latex_cell, row.cells)]
     name = rf"\quad\textit{{{latex_escaped(MEASURED + row.name)}}}"
     return [name, *size, *map(_latex_cell, row.cells)]
 
 
 def _latex_cell(cell: GridCell) -> str:
-    """The interval under the value, difference and verdict under that."""
-    mark = rf"\textsuperscript{{{cell.note}}}" if cell.note else ""
-    told = ", ".join(filter(None, [cell.shift, cell.word]))
-    stacked = [latex_escaped(cell.text), latex_escaped(cell.interval), f"{latex_escaped(told)}{mark}"]
-    shown = [part for part in stacked if part]
+    """The interval under the value, then the difference and the verdict: a column is no wider than its numbers."""
+    shown = [latex_escaped(part) for part in (cell.text, cell.interval, cell.shift, cell.word) if part]
     if not shown:
         return ""
+    shown[-1] += rf"\textsuperscript{{{cell.note}}}" if cell.note else ""
+    if len(shown) == 1:
+        return shown[0]
     # No line break beyond the last cell: \\ inside a tabular of its own ends a line of that one.
     return r"\begin{tabular}[t]{@{}r@{}}" + r" \\ ".join(shown) + r"\end{tabular}"

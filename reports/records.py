@@ -7,6 +7,7 @@ are counted, and a picture is opened only where its path stays inside the folder
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from janus_eval.errors import UserError
 from janus_eval.reports.wording import line as one_line
 
 SCHEMA = 1
+HEADLINE = "overall"
 FIRST = 60
 """Troubles that are remembered of a run one by one; the rest is counted."""
 
@@ -30,8 +32,9 @@ class _Record(BaseModel):
 
 
 class SampleRecord(_Record):
-    """A line of ``samples/TASK.jsonl``."""
+    """A line of ``samples/TASK.jsonl``, whose name is the task's only where that is a plain one."""
 
+    task: str = ""
     id: str
     group: str = ""
     category: str = ""
@@ -72,6 +75,8 @@ class ScoreRecord(_Record):
     reason: str = ""
     parts: Mapping[str, Any] = {}
     failed: bool = False
+    only_counts: bool = False
+    """Whether the value says no more than that there is one, as of a picture that a distance is measured with."""
 
 
 class MetricRecord(_Record):
@@ -91,7 +96,14 @@ class ResultRecord(_Record):
     fingerprint: Mapping[str, str] = {}
     metrics: Mapping[str, MetricRecord]
     troubles: Mapping[str, int] = {}
+    remarks: Sequence[str] = ()
+    """What the task says must stand beside its numbers."""
     protocol: Mapping[str, Any] = {}
+
+    @property
+    def headline(self) -> MetricRecord | None:
+        """The metric named ``overall``, else the first."""
+        return self.metrics.get(HEADLINE) or next(iter(self.metrics.values()), None)
 
 
 class Key(NamedTuple):
@@ -181,29 +193,31 @@ class WholeRun(Run):
             return self.responses.get(Key(task, sample, index, judged.id))
         return self._latest.get((task, sample, index))
 
-    def picture(self, path: str) -> Path | None:
-        """The file of a picture named by a record; None where it is missing or the path leaves the run folder."""
+    def picture(self, path: str) -> str | None:
+        """The file of a picture named by a record; None where it is missing or the path leaves the run folder.
+
+        A run may have ten thousand pictures: their folders are resolved once, and paths are plain strings.
+        """
         folder, _, name = path.rpartition("/")
         try:
-            # Folders are resolved once: a run may have ten thousand pictures.
             if folder not in self._folders:
-                self._folders[folder] = (self._root / folder).resolve()
-            file = self._folders[folder] / name
-            mode = file.lstat().st_mode
+                self._folders[folder] = os.path.realpath(f"{self._root}/{folder}")
+            file = f"{self._folders[folder]}/{name}"
+            mode = os.lstat(file).st_mode
             if not stat.S_ISREG(mode):
-                file = file.resolve()
-                mode = file.stat().st_mode
-            return file if stat.S_ISREG(mode) and file.is_relative_to(self._root) else None
+                file = os.path.realpath(file)
+                mode = os.lstat(file).st_mode
+            return file if stat.S_ISREG(mode) and file.startswith(f"{self._root}/") else None
         except (OSError, ValueError):  # ValueError: a null byte in the path
             return None
 
     @cached_property
-    def _folders(self) -> dict[str, Path]:
+    def _folders(self) -> dict[str, str]:
         return {}
 
     @cached_property
-    def _root(self) -> Path:
-        return self.path.resolve()
+    def _root(self) -> str:
+        return os.path.realpath(self.path)
 
 
 def read(path: Path) -> WholeRun:
@@ -226,10 +240,10 @@ def read(path: Path) -> WholeRun:
     scores: dict[tuple[str, str], dict[tuple[str, int], ScoreRecord]] = {}
     for score in _lines(ScoreRecord, path / "scores.jsonl", damage):
         scores.setdefault((score.task, score.protocol), {})[score.sample, score.index] = score
-    samples = {
-        file.stem: {s.id: s for s in _lines(SampleRecord, file, damage)}
-        for file in sorted((path / "samples").glob("*.jsonl"))
-    }
+    samples: dict[str, dict[str, SampleRecord]] = {}
+    for file in sorted((path / "samples").glob("*.jsonl")):
+        for sample in _lines(SampleRecord, file, damage):
+            samples.setdefault(sample.task or file.stem, {})[sample.id] = sample
     failed = [Trouble(key, "request", r.failure) for key, r in responses.items() if r.failure is not None]
     troubles = (*failed, *_blind(path / "observations.jsonl", damage))
     model = results.get("model") or asked.get("model") or {}

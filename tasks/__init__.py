@@ -4,6 +4,16 @@ from __future__ import annotations
 
 TABLE: dict[str, dict[str, str]] = {
     "tasks": {
+        "lmms": "janus_eval.tasks.lmms.task:lmms [lmms]",
+        "pope": "janus_eval.tasks.lmms.papers:pope [lmms]",
+        "mme": "janus_eval.tasks.lmms.papers:mme [lmms]",
+        "seedbench": "janus_eval.tasks.lmms.papers:seedbench [lmms]",
+        "gqa": "janus_eval.tasks.lmms.papers:gqa [lmms]",
+        "mmmu": "janus_eval.tasks.lmms.papers:mmmu [lmms]",
+        "mm-vet": "janus_eval.tasks.lmms.papers:mm_vet [lmms]",
+        "vqav2": "janus_eval.tasks.lmms.papers:vqav2 [lmms]",
+        "chartqa": "janus_eval.tasks.lmms.papers:chartqa [lmms]",
+        "textvqa": "janus_eval.tasks.lmms.papers:textvqa [lmms]",
         "shapes-mmbench": "janus_eval.tasks.shapes.tasks:shapes_mmbench",
         "shapes-geneval": "janus_eval.tasks.shapes.tasks:shapes_geneval",
         "shapes-dpg": "janus_eval.tasks.shapes.tasks:shapes_dpg",
@@ -35,6 +45,7 @@ TABLE: dict[str, dict[str, str]] = {
         "mask2former-coco": "janus_eval.tasks.instruments.coco_mask2former:CocoMask2Former | another's weights for it",
         "mmdet": "janus_eval.tasks.instruments.mmdet_detector:MMDet [mmdet] | GenEval's detector, through mmdet 3",
         "openai-judge": "janus_eval.tasks.instruments.openai_judge:OpenAIJudge | reads free answers; :MODEL[@URL]",
+        "openai-chat": "janus_eval.tasks.instruments.openai_chat:OpenAIChat | grades as a benchmark asks; :MODEL[@URL]",
         "mplug": "janus_eval.tasks.instruments.mplug.instrument:MPlugVQA | DPG-Bench's own question answerer",
         "command": "janus_eval.tasks.instruments.command_vqa:CommandVQA | your own program; :PROGRAM ARGS",
         "clip-colours": "janus_eval.tasks.instruments.clip_colours:ClipColours [geneval] | GenEval's own, by CLIP",
@@ -52,6 +63,9 @@ TABLE: dict[str, dict[str, str]] = {
         "paper-janus-pro-1b": "janus_eval.tasks.suites:janus_pro_1b",
         "paper-janus-pro-7b": "janus_eval.tasks.suites:janus_pro_7b",
         "paper-janusflow": "janus_eval.tasks.suites:janusflow",
+    },
+    "commands": {
+        "lmms-tasks": "janus_eval.tasks.lmms_tasks.command:lmms_tasks | The folder of our tasks for lmms-eval.",
     },
     "cases": {
         "Mask2Former": "janus_eval.tasks.instruments.mask2former.case:case",

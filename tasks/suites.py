@@ -1,15 +1,19 @@
 """Suites of the papers' tables: what of them has a task here, with the models and settings that they are about.
 
-Rows of the tables that have no task (POPE, MME, SEED-Bench, GQA, MMMU, MM-Vet, VQAv2, ChartQA, TextVQA) are left out;
-``janus-eval report --paper`` says so in their columns.
+Columns of the understanding tables other than MMBench run through lmms-eval's tasks (``janus_eval.tasks.lmms``).
 """
 
 from __future__ import annotations
 
 from janus_eval.suites import Suite
 
-UNDERSTANDING = ("mmbench/paper", "mmbench/circular")
-"""The paper's way, and the benchmark's own beside it: both from the same answers."""
+UNDERSTANDING = (
+    *("pope/random", "mme/perception", "mmbench/paper", "mmbench/circular"),
+    *("seedbench/image", "gqa/testdev", "mmmu/val", "mm-vet/graded"),
+)
+"""MMBench the paper's way, and the benchmark's own beside it: both from the same answers."""
+READING_MORE = ("vqav2/val", "chartqa/test", "textvqa/val")
+"""Columns that only JanusFlow's table has. Of VQAv2's test split, which it prints, nobody can score answers here."""
 DRAWING = ("geneval/official", "dpg/official", "dpg/fixed")
 """DPG-Bench as its script scores, and without the script's defects: both from the same pictures."""
 
@@ -34,7 +38,7 @@ janus_pro_7b = Suite(
 )
 janusflow = Suite(
     "paper-janusflow",
-    (*UNDERSTANDING, *DRAWING, "mjhq-fid/paper"),
+    (*UNDERSTANDING, *READING_MORE, *DRAWING, "mjhq-fid/paper"),
     (f"janus-flow:deepseek-ai/JanusFlow-1.3B?{_FLOW}",),
     "Tables 2 to 5 of the JanusFlow paper, row JanusFlow",
 )

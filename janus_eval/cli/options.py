@@ -11,6 +11,14 @@ Instrument = Annotated[
     list[str] | None,
     typer.Option(metavar="ROLE=NAME", help="Another instrument in a role, as visual_qa=model:M; may repeat."),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(metavar="M[:CHECKPOINT][?k=v&...]", help="May repeat. [default: the suite's models]"),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TASK[/PROTOCOL]", help="Leave this one of the suite out; may repeat."),
+]
 Device = Annotated[str, typer.Option(metavar="D", help="cpu, cuda, cuda:1, mps, ...")]
 Dtype = Annotated[str, typer.Option(metavar="D", help="float32, bfloat16 or float16.")]
 Data = Annotated[Path | None, typer.Option(metavar="DIR", help="Data sets are looked for here first.")]

@@ -16,10 +16,8 @@ def run(
     *,
     suite: Annotated[str | None, typer.Option(metavar="S", help="A named list of tasks. [default: shapes]")] = None,
     task: Annotated[list[str] | None, typer.Option(metavar="TASK[/PROTOCOL]", help="May repeat.")] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="M[:CHECKPOINT][?k=v&...]", help="May repeat. [default: the suite's models]"),
-    ] = None,
+    without: options.Without = None,
+    model: options.Models = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the run folders go, one a model.")] = Path(
         "janus-eval-runs"
     ),
@@ -52,7 +50,7 @@ def run(
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; it takes a folder")
     datasets.look_first_in(data)
-    specs, models = evaluation.task_specs(task or [], suite), model or _models_of(suite)
+    specs, models = evaluation.task_specs(task or [], suite, without or ()), model or _models_of(suite)
     overrides, over = parse_options(set_ or [], "--set"), parse_sweep(sweep or [])
     ready = contenders(cells(models, over, overrides), overrides, device=device, dtype=dtype)
     runs: list[Path] = []

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from janus_eval.cli import app
+from janus_eval.store import read_json
 from janus_eval.types import Failure
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -48,6 +49,8 @@ def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int
         ("run --suite toys --set skill", "--set: 'skill' is no option; expected KEY=VALUE"),
         ("run --suite toy", "unknown suite 'toy'; did you mean 'toys'"),
         ("run --suite toys --task toy-ask", "not both"),
+        ("run --suite toys --without toy", "--without toy: it is none of toy-"),
+        ("run --task toy-ask --without toy-ask", "--without leaves no task"),
         ("run --suite toys --out file.png", "--out file.png is a file"),
         ("run --suite toys --limit 0", "limit 0"),
         ("run --suite toys --batch-size 0", "batch size 0"),
@@ -212,3 +215,9 @@ def test_plugin_option_may_stand_anywhere(command: Start) -> None:
     assert "toy" in out, err
     out, err = command("--help").communicate(timeout=60)
     assert "toy-command" in out, err
+
+
+def test_a_suite_without_one_of_its_tasks(toys: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["run", "--suite", "toys", "--without", "toy-draw", "--out", "runs"]) == 0
+    assert "toy-draw" not in capsys.readouterr().out
+    assert list(read_json(Path("runs/toy/results.json"))["tasks"]) == ["toy-ask"]

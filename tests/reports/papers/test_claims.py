@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from janus_eval.errors import UserError
-from janus_eval.reports import claims, ledger
+from janus_eval.reports import claims, ledger, papers_text
 from janus_eval.reports.claims import ClaimView, Compared, Lead
 from janus_eval.reports.papers_view import Told
 from janus_eval.reports.records import Run
@@ -95,6 +95,7 @@ def test_the_page_says_what_holds_and_with_what_caveat(seven_b: Run) -> None:
     assert "As printed it holds but for Transfusion 0.63, which is not below." in flow.after
     assert flow.after[-1].startswith("Measured here: not run.")
     assert any("Can be tested by: ocr-read." in text for text in sheaf.rest)
+    assert papers_text.latex(sheaf).count(r"\\ holds\end{tabular}") > 20, "in LaTeX too"
 
 
 def test_claims_without_a_number_show_what_their_tasks_measured(make: MakeRun, kit: Any) -> None:

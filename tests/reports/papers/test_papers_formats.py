@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -35,8 +37,8 @@ def test_markdown_has_the_papers_rows_and_a_line_for_the_run(seven_b: Run) -> No
     place = lines.index("|  | Janus-Pro-7B | 7B | 87.4 | 1567.1 | 79.2 | 72.1 | 62.0 | 41.0 | 50.0 |")
     assert lines[place + 1].startswith("|  | *measured: pro-7b* |  | *–, not run \\[1\\]* |")
     assert "*78.9 (77.7–80.1), −0.3, agrees*" in lines[place + 1]
-    assert "*66.1 (63.4–68.8), −13.1, not comparable \\[2\\]*" in lines[place + 2]
-    assert "1. no task yet (lmms-eval bridge)" in lines
+    assert "*66.1 (63.4–68.8), −13.1, not comparable \\[7\\]*" in lines[place + 2]
+    assert "1. janus-eval run --task pope/random ..." in lines
     assert "Janus-Pro-7B beside pro-7b: 1 agrees, 6 not run." in lines
 
 
@@ -64,6 +66,26 @@ def test_latex_is_balanced_and_escaped(seven_b: Run, hostile: Run) -> None:
 def test_no_name_is_taken_for_an_argument_of_the_row_before() -> None:
     assert latex_escaped("[2pt] *x*") == "{[}2pt{]} {*}x{*}"
     assert latex_escaped("é 🎈 ~") == "e ? \\textasciitilde{}"
+
+
+def test_latex_numbers_tables_itself_and_makes_only_wide_ones_smaller(seven_b: Run) -> None:
+    source = text("latex", seven_b)
+    assert r"\caption{GenEval (the paper's Table 4).}" in source and r"\caption{Table" not in source
+    assert source.count(r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%") == 3
+    assert latex_escaped("run --task x – y") == "run -{}-task x -- y", "two hyphens would print as a dash"
+    assert r"\\ $-$0.3 \\ agrees\end{tabular}" in source, "a verdict beside its difference would widen the column"
+    assert r"not run\textsuperscript{1}" in source
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdfLaTeX (Debian: texlive-latex-recommended)")
+def test_latex_compiles_without_a_complaint(seven_b: Run, hostile: Run, tmp_path: Path) -> None:
+    packages = r"\usepackage[T1]{fontenc}\usepackage{booktabs}\usepackage{graphicx}"
+    tables = text("latex", seven_b, hostile)
+    source = rf"\documentclass{{article}}{packages}\begin{{document}}{chr(10)}{tables}\end{{document}}"
+    (tmp_path / "t.tex").write_text(source, "utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert said.returncode == 0 and "Overfull" not in said.stdout, said.stdout[-2000:]
 
 
 def test_every_latex_row_has_the_columns_of_its_table(seven_b: Run) -> None:

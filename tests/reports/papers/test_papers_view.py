@@ -41,7 +41,7 @@ def test_a_run_stands_beside_its_systems_figures(seven_b: Run) -> None:
     assert other.verdict is not None and other.verdict.word == "not comparable"
     assert other.verdict.reason.startswith("judge.aggregate circular, not rows (vanilla-all")
     (pope,) = cell(found, "Janus-Pro-7B", "POPE")
-    assert pope.verdict == ("not run", "no task yet (lmms-eval bridge)")
+    assert pope.verdict == ("not run", "janus-eval run --task pope/random ...")
     assert [one.row.name for one in found.rows if one.lines] == ["Janus-Pro-7B"]
 
 
