@@ -62,6 +62,7 @@ def replies(
 ) -> dict[tuple[str, int], ResponseRecord]:
     """The responses of some samples, up to four of each, by sample and index."""
     keys = [(sample.id, index) for sample in members for index in range(IMAGES)]
+    keys = [key for key in keys if key in scores] or keys  # nothing was judged yet
     found = {key: run.response(task, *key, scores.get(key)) for key in keys}
     return {key: response for key, response in found.items() if response is not None}
 
@@ -72,13 +73,15 @@ def draws(rows: Replies) -> bool:
 
 
 def verdict(score: ScoreRecord | None, response: ResponseRecord | None = None) -> Verdict:
-    """``right``, ``wrong``, a share in between, ``unscored`` or ``failed``."""
+    """``right``, ``wrong``, a share in between, ``counted``, ``unscored`` or ``failed``."""
     if response is not None and response.failure is not None:
         return Verdict("failed", "failed")
     if score is None:
         return Verdict("unscored", "none")
     if score.value is None:
         return Verdict("failed", "failed") if score.failed else Verdict("unscored", "none")
+    if score.only_counts:
+        return Verdict("counted", "counted")
     if score.value >= 1.0:
         return Verdict("right", "right")
     return Verdict("wrong", "wrong") if score.value <= 0.0 else Verdict(f"{score.value:.2f}", "part")
@@ -204,4 +207,9 @@ def grouped(run: WholeRun, task: str, protocol: str) -> dict[str, dict[str, list
 
 
 def scores_of(run: WholeRun, task: str, protocol: str) -> dict[tuple[str, int], ScoreRecord]:
-    return {(s.sample, s.index): s for s in run.scores.get((task, protocol), ())}
+    """The scores by sample and index. Pictures that have one distance together are not right: they only count."""
+    scores = run.scores.get((task, protocol), ())
+    result = run.results.get(task, {}).get(protocol)
+    if result and result.headline and result.headline.unit == "fid":
+        scores = [score.model_copy(update={"only_counts": True}) for score in scores]
+    return {(s.sample, s.index): s for s in scores}

@@ -11,18 +11,16 @@ from markupsafe import Markup
 
 from janus_eval.reports import quoted, standings
 from janus_eval.reports.benchmark_plots import GLOSSES, SPLITS, category_panels, curve_panels, families_of
-from janus_eval.reports.board import HEADLINE
 from janus_eval.reports.comparing import flatten
 from janus_eval.reports.figure_one import Panel
 from janus_eval.reports.pages import Links, Page, Report, benchmark_path, render, slug
 from janus_eval.reports.quoted import Benchmark
 from janus_eval.reports.ranked import Ranked
-from janus_eval.reports.records import MetricRecord, ResultRecord
+from janus_eval.reports.records import HEADLINE, MetricRecord, ResultRecord
 from janus_eval.reports.sidebyside import SideBySide
 from janus_eval.reports.standings import Cell, Column, Footnotes, Standings
-from janus_eval.reports.wording import interval, line, number
+from janus_eval.reports.wording import interval, line, number, upward
 
-DOWNWARD = frozenset({"cer", "wer", "fid"})
 AT_ONCE = 7  # metrics of the first table; the rest stands below it
 KNOBS = 400
 PUBLISHED_AT_ONCE = 8  # rows
@@ -95,7 +93,8 @@ def view(report: Report, number: int, links: Links) -> View:
     sized = [name for family in families.values() for name in family]
     # The headline, then the categories in the task's order, then seen and unseen.
     plain_names = sorted((n for n in names if n not in sized), key=lambda name: (name != HEADLINE, name in SPLITS))
-    first = [name for name in plain_names if "/" not in name][:AT_ONCE]
+    scored = {name for result in results if result for name, m in result.metrics.items() if m.value is not None}
+    first = [name for name in plain_names if "/" not in name and (name in scored or name == HEADLINE)][:AT_ONCE]
     table = metric_table(report, number, first)
     rest = [name for name in plain_names if name not in first] + sized
     knobs = [{k: v for k, v in r.protocol.items() if k in KNOB_TABLES} if r else {} for r in results]
@@ -137,7 +136,7 @@ def metric_table(report: Report, number: int, names: Sequence[str]) -> Standings
         unit = whole.unit if name == HEADLINE else next((m.unit for m in metrics_of if m), whole.unit)
         unit = whole.unit if (unit, whole.unit) == ("fraction", "percent") else unit
         column = Column(
-            slug(name), line(name, 40), GLOSSES.get(name, ""), unit, upward=name not in DOWNWARD and whole.upward,
+            slug(name), line(name, 40), GLOSSES.get(name, ""), unit, upward=upward(unit, name),
             index=number, benchmark=benchmarks.get(name), apart=whole.apart,
         )  # fmt: skip
         cells = [_cell(m, unit, group) for m, group in zip(metrics_of, groups, strict=True)]
@@ -151,13 +150,14 @@ def metric_table(report: Report, number: int, names: Sequence[str]) -> Standings
 
 
 def _shortened(table: Standings) -> Standings:
-    """The measured rows, the best published ones and those of this harness's own families; the rest waits unseen."""
+    """The measured rows that have something to tell, the best published ones and those of this harness's own families;
+    the rest of these waits unseen."""
     if not table.columns:
         return table
     ranked = [row for block in table.blocks(0) for row in block.rows if row.place is None and row.shown]
     kept = {id(row) for n, row in enumerate(ranked) if n < PUBLISHED_AT_ONCE or row.series != "sr"}
-    rows = [replace(row, shown=row.place is not None or id(row) in kept) for row in table.rows]
-    return replace(table, rows=rows)
+    told = [row for row in table.rows if row.place is None or any(cell.text or cell.word for cell in row.cells)]
+    return replace(table, rows=[replace(row, shown=row.place is not None or id(row) in kept) for row in told])
 
 
 def _cell(metric: MetricRecord | None, unit: str, group: int) -> Cell:
@@ -184,7 +184,9 @@ def _detail(name: str, results: Sequence[ResultRecord | None]) -> Detail:
         bounds = interval(metric.low, metric.high, metric.unit) if metric else ""
         cells.append((number(metric.value, metric.unit), bounds, n) if metric else None)
     _, slash, rest = name.partition("/")
-    return Detail(line(rest if slash else name, 60), GLOSSES.get(name, ""), bool(slash), cells)
+    less = not upward(next((r.metrics[name].unit for r in results if r and name in r.metrics), ""), name)
+    gloss = ", ".join(filter(None, [GLOSSES.get(name, ""), "lower is better" if less else ""]))
+    return Detail(line(rest if slash else name, 60), gloss, bool(slash), cells)
 
 
 def compare(tables: Sequence[Mapping[str, Any]]) -> list[Comparison]:

@@ -11,17 +11,18 @@ from typing import NamedTuple
 from janus_eval.reports import comparing, sweeps
 from janus_eval.reports.records import MetricRecord, ResultRecord, Run
 from janus_eval.reports.sweeps import Sweep
-from janus_eval.reports.wording import count, line, listed
+from janus_eval.reports.wording import count, line, listed, upward
 
 # Reference models are no contestants: they show how far the instruments and the rules can be trusted.
 REFERENCES: Mapping[str, str] = {
     "oracle": "ceiling: draws by parsing the prompt, answers by reading the picture",
     "blank": "floor: draws an empty picture, answers A to everything",
+    "unchanged": "ceiling: gives every picture back as it is",
 }
 REFERENCE_ORDER = tuple(REFERENCES)
-HEADLINE = "overall"
+DEPTH = 4  # parts of a path that a name may have
 INTERVALS = "Value and 95% interval."
-BEST = " Bold: the best of its column, its interval above all others'."
+BEST = " Bold: the best of its column, its interval clear of all others'."
 SCALES: Mapping[str, tuple[float, float]] = {"fraction": (0.0, 1.0), "percent": (0.0, 100.0)}
 
 
@@ -38,12 +39,17 @@ class Column(NamedTuple):
     def name(self) -> str:
         return f"{self.task}/{self.protocol}"
 
+    @property
+    def upward(self) -> bool:
+        """Whether more is better."""
+        return upward(self.unit)
+
 
 @dataclass(frozen=True)
 class Cell:
     """A measured number, or the word that stands in its place. ``notes`` are footnote numbers.
 
-    ``best``: its interval lies above those of all that it competes with. ``top``: the highest of a sweep, if only just.
+    ``best``: its interval is clear of those of all that it competes with. ``top``: the best of a sweep, if only just.
     """
 
     metric: MetricRecord | None = None
@@ -97,13 +103,28 @@ def build(runs: Sequence[Run]) -> Board:
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:
-    """Model names; where two share one, with the settings that differ, else with the run folder's name."""
+    """Model names; where two share one, with the settings that differ, else with what tells their folders apart."""
     swept = sweeps.names(runs)
     names = [swept.get(i, run.name) for i, run in enumerate(runs)]
-    shared = Counter(names)
-    names = [n if shared[n] == 1 else f"{n} ({run.path.resolve().name})" for n, run in zip(names, runs, strict=True)]
+    shared: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        shared.setdefault(name, []).append(i)
+    for name, places in shared.items():
+        if len(places) > 1:
+            for i, where in zip(places, _told_apart([runs[i] for i in places]), strict=True):
+                names[i] = f"{name} ({where})"
     again = Counter(names)
     return [n if again[n] == 1 else f"{n} #{i}" for i, n in enumerate(names, 1)]
+
+
+def _told_apart(runs: Sequence[Run]) -> list[str]:
+    """The fewest last parts of the run folders' paths that differ, without the model's own name at their end."""
+    parts = [run.path.resolve().parts for run in runs]
+    last = {one[-1:] for one in parts}
+    if last == {(runs[0].name,)} and all(len(one) > 1 for one in parts):
+        parts = [one[:-1] for one in parts]
+    depth = next((n for n in range(1, DEPTH) if len({one[-n:] for one in parts}) == len(parts)), 1)
+    return ["/".join(one[-depth:]) for one in parts]
 
 
 def results(runs: Iterable[Run], task: str, protocol: str) -> list[ResultRecord | None]:
@@ -117,7 +138,7 @@ def _columns(runs: Sequence[Run]) -> tuple[Column, ...]:
     for run in runs:
         for task, protocols in run.results.items():
             for protocol, result in protocols.items():
-                metric = headline(result)
+                metric = result.headline
                 if metric is not None:
                     found.setdefault((task, protocol), metric)
                     reach = max(v for v in (metric.high, metric.value, 0.0) if v is not None)
@@ -147,14 +168,9 @@ def scale_top(reach: float) -> float:
     return top
 
 
-def headline(result: ResultRecord) -> MetricRecord | None:
-    """The metric named ``overall``, else the first."""
-    return result.metrics.get(HEADLINE) or next(iter(result.metrics.values()), None)
-
-
 def _cell(run: Run, name: str, column: Column, first: Run, footnotes: list[str]) -> Cell:
     result = run.results.get(column.task, {}).get(column.protocol)
-    metric = headline(result) if result else None
+    metric = result.headline if result else None
     if result is None or metric is None:
         return Cell(word=_absent(run, column))
     notes = []
@@ -163,7 +179,8 @@ def _cell(run: Run, name: str, column: Column, first: Run, footnotes: list[str])
     top = comparing.ground(first, column.task, column.protocol)
     if top and comparing.knobs_that_differ(result, top.result):
         differ = comparing.sentence(comparing.Ground(run, result), top)
-        notes.append(_note(footnotes, f"{name}, {column.name}: not comparable with the row on top, {differ}"))
+        notes.append(_note(footnotes, f"{column.name}: not comparable with the row on top, {differ}"))
+    notes += [_note(footnotes, f"{column.name}: {line(remark, 300)}") for remark in result.remarks]
     return Cell(metric, "" if metric.value is not None else "no score", tuple(notes))
 
 
@@ -176,8 +193,10 @@ def _absent(run: Run, column: Column) -> str:
 
 
 def _note(footnotes: list[str], text: str) -> int:
-    footnotes.append(text)
-    return len(footnotes)
+    """The number of a footnote; what is said of several numbers stands there once."""
+    if text not in footnotes:
+        footnotes.append(text)
+    return footnotes.index(text) + 1
 
 
 def _failures(run: Run, column: Column, metric: MetricRecord) -> str:
@@ -196,23 +215,20 @@ def _failures(run: Run, column: Column, metric: MetricRecord) -> str:
 def _with_best(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Row, ...]:
     """Mark a column's best where its interval clears that of every other comparable model."""
     best: set[tuple[int, int]] = set()
-    for c in range(len(columns)):
+    for c, column in enumerate(columns):
         rivals = [
-            (m.low, m.high, r)
+            (r, (m.low, m.high) if column.upward else (-m.high, -m.low))
             for r, row in enumerate(rows)
             if not row.role and (m := row.cells[c].metric) and m.low is not None and m.high is not None
         ]
         # A number that a footnote calls not comparable is no rival.
-        results = [_result(rows[r].run, columns[c]) for _, _, r in rivals]
-        rivals = [
-            rival
-            for rival, result in zip(rivals, results, strict=True)
-            if result and not comparing.knobs_that_differ(result, results[0])
-        ]
+        results = {r: _result(rows[r].run, column) for r, _ in rivals}
+        ground = next(iter(results.values()), None)
+        rivals = [(r, ends) for r, ends in rivals if (of := results[r]) and not comparing.knobs_that_differ(of, ground)]
         if len(rivals) > 1:
-            top = max(rivals)
-            if all(top[0] > high for low, high, r in rivals if r != top[2]):
-                best.add((top[2], c))
+            top, (near, _) = max(rivals, key=lambda rival: rival[1])
+            if all(near > far for r, (_, far) in rivals if r != top):
+                best.add((top, c))
     return tuple(
         Row(
             row.run,

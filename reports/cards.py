@@ -6,10 +6,10 @@ Every text passes through ``text``, which escapes it and makes what is invisible
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-from markupsafe import escape as escaped
 
 from janus_eval.reports.answers import Answer, Tile
 from janus_eval.reports.wording import clean
@@ -26,7 +26,7 @@ NOT_RUN = "<small>not run</small>"
 
 def text(words: object) -> str:
     """Untrusted words as HTML, also in an attribute's quotes."""
-    return str(escaped(clean(words)))
+    return escape(clean(words))
 
 
 def said(words: str, kind: str = "said") -> str:

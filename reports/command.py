@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from janus_eval.errors import UserError
+from janus_eval.reports.folder import MARKER, SIGN
 
 MARKERS = ("run.json", "results.json")
 SITE = "site"
@@ -95,7 +96,8 @@ def _write(folders: Sequence[Path], out: Path | None, published: Path | None, *,
 def expanded(paths: Sequence[Path]) -> list[Path]:
     """Run folders as they are, any other folder by the run folders in it; each once.
 
-    Raises UserError for a path without any.
+    Former reports among them are passed over: they lie beside the runs, so ``RUNS/*`` names them too. Raises UserError
+    for any other path without a run.
     """
     found: list[Path] = []
     for path in paths:
@@ -103,11 +105,11 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
             continue
         inside = sorted(p for p in path.iterdir() if _is_run(p)) if path.is_dir() else []
+        if not inside and len(paths) > 1 and _is_report(path):
+            continue
         if not inside:
-            raise UserError(
-                f"{path}: {'no run in this folder' if path.is_dir() else 'no such folder'}; "
-                "give folders that `janus-eval run` wrote"
-            )
+            what = "no run in this folder" if path.is_dir() else "a file, not a folder" if path.exists() else ""
+            raise UserError(f"{path}: {what or 'no such folder'}; give folders that `janus-eval run` wrote")
         found += inside
     return list({path.resolve(): path for path in found}.values())
 
@@ -117,6 +119,13 @@ def common(folders: Sequence[Path]) -> Path:
     if len(folders) == 1:
         return folders[0]
     return Path(os.path.commonpath([folder.resolve().parent for folder in folders]))
+
+
+def _is_report(path: Path) -> bool:
+    """Whether a report was written here: a site, or one page."""
+    if path.is_dir():
+        return (path / MARKER).is_file()
+    return path.suffix == ".html" and path.is_file() and SIGN in path.read_bytes()[:4096]
 
 
 def _is_run(path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -106,7 +107,11 @@ class Drawing:
     def svg(self, title: str) -> Markup:
         """The drawing as a part of the page, named ``title`` for those who do not see it."""
         text = io.StringIO()
-        self.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        with warnings.catch_warnings():
+            # Text stays text, in the reader's fonts: what matplotlib's own lacks does not matter.
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+            self.figure.savefig(text, format="svg", metadata=nothing)
         body = text.getvalue()
         body = body[body.index("<g id=") : body.rindex("</svg>")]
         body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)

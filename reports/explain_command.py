@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-FORMATS = ("text", "md", "json")
+FORMATS = ("text", "markdown", "md", "json")
 
 
 def explain(
@@ -24,7 +24,7 @@ def explain(
         list[str] | None,
         typer.Option(metavar="TASK[/PROTOCOL]", help="One of the run's; may repeat. [default: all that can be held]"),
     ] = None,
-    format_: Annotated[str, typer.Option("--format", metavar="F", help="text, md or json.")] = "text",
+    format_: Annotated[str, typer.Option("--format", metavar="F", help="text, markdown or json.")] = "text",
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it there.")] = None,
 ) -> None:
     """Say why a run's number and a printed one differ, from what the run stored; no model is asked.
@@ -44,7 +44,10 @@ def explain(
     if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
         raise UserError(f"-o {output}: the path of a file in a folder that is there is expected")
     found = explain_targets.explanations(run, against, task or [])
-    write = {"md": explain_render.markdown, "json": explain_render.as_json, "text": explain_render.text}[format_]
+    in_markdown = explain_render.markdown
+    write = {"markdown": in_markdown, "md": in_markdown, "json": explain_render.as_json, "text": explain_render.text}[
+        format_
+    ]
     if output is not None:
         write_whole(output, write(found).encode("utf-8", "surrogatepass"))
         typer.echo(str(output))

@@ -1,6 +1,7 @@
 """Figures of the ledger, and of a user's file of the same form, as an explanation takes them: with how they were made.
 
-``published/made_with.json`` tells what is known of that, a source for each fact, and which task runs which benchmark.
+``published/made_with.json`` tells what is known of that, a source for each fact; ``papers_known`` which task runs which
+benchmark.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from janus_eval.errors import UserError
 from janus_eval.explaining.facts import base
 from janus_eval.explaining.records import Basis, Fact, Printed
 from janus_eval.reports.ledger import Figure, Match, load, parse
+from janus_eval.reports.papers_known import headline_of
 from janus_eval.reports.wording import listed
 from janus_eval.types import Unit
 
@@ -33,14 +35,6 @@ class _Row(BaseModel):
 
 
 _R = TypeVar("_R", bound=_Row)
-
-
-class Benchmark(_Row):
-    """A benchmark's headline metric in the ledger, and the tasks here whose ``overall`` it is."""
-
-    benchmark: str
-    metric: str
-    tasks: tuple[str, ...]
 
 
 class Made(_Row):
@@ -61,7 +55,6 @@ class Collection:
 
     figures: Sequence[Figure]
     made: Sequence[Made]
-    benchmarks: Sequence[Benchmark]
     notes: Mapping[int, Sequence[str]]
     """By place in ``figures``."""
 
@@ -69,9 +62,8 @@ class Collection:
         """Whether it is what a task's headline is to be held against; a user's benchmark may be a task's own name."""
         if figure.benchmark == task:
             return figure.metric == "overall"
-        return any(
-            (b.benchmark, b.metric) == (figure.benchmark, figure.metric) and task in b.tasks for b in self.benchmarks
-        )
+        known = headline_of(figure.benchmark, figure.metric)
+        return known is not None and task in known.tasks
 
     def facts(self, figure: Figure) -> list[Fact]:
         return [Fact(made.knobs, made.source, made.basis) for made in self.made if made(figure)]
@@ -166,7 +158,7 @@ def shipped() -> Collection:
         if not all(any(match(figure) for figure in ledger.figures) for match in fact.of):
             raise UserError(f'{SHIPPED}: fact {number} speaks of a figure that is not there; mend its "of"')
     notes = {place: ledger.notes_on(figure) for place, figure in enumerate(ledger.figures)}
-    return Collection(ledger.figures, made, _rows(Benchmark, table["benchmarks"], SHIPPED), notes)
+    return Collection(ledger.figures, made, notes)
 
 
 def from_file(path: Path) -> Collection:
@@ -196,7 +188,7 @@ def from_file(path: Path) -> Collection:
     )
     made = _rows(Made, table.get("facts", []), str(path))
     notes = {place: ledger.notes_on(figure) for place, figure in enumerate(ledger.figures)}
-    return Collection(ledger.figures, made, shipped().benchmarks, notes)
+    return Collection(ledger.figures, made, notes)
 
 
 def _rows(kind: type[_R], rows: Iterable[Any], where: str) -> list[_R]:

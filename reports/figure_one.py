@@ -16,6 +16,7 @@ from janus_eval.reports.quoted import Benchmark
 from janus_eval.reports.records import MetricRecord
 from janus_eval.reports.standings import MEASURED, PUBLISHED, Cell, Column, Row, scale
 from janus_eval.reports.systems import own_colour
+from janus_eval.reports.wording import UNITS
 
 # Pairs of columns to be held against each other, understanding first: of the published benchmarks and of the shapes.
 PAIRS = (("MMBench", "GenEval"), ("shapes-mmbench", "shapes-geneval"))
@@ -61,8 +62,8 @@ def _plane(report: Report, pair: tuple[str, str], *, measured: bool) -> Panel | 
             spots.append(Spot(Series(row.name, row.series), x, y, hollow=row.source == PUBLISHED))
     if len(spots) < 2 or (measured and all(spot.hollow for spot in spots)):
         return None
-    x_scale = scale(columns[0].unit, _reach([spot.x for spot in spots]))
-    y_scale = scale(columns[1].unit, _reach([spot.y for spot in spots]))
+    x_scale = scale(columns[0].unit, reach([spot.x for spot in spots]))
+    y_scale = scale(columns[1].unit, reach([spot.y for spot in spots]))
     plot = plane(spots, (x_scale, y_scale), (_label(columns[0]), _label(columns[1])))
     caption = "Systems that do both: the farther right the better they understand, the higher the better they draw."
     return Panel(f"{pair[0]} against {pair[1]}", plot, caption + _legend(spots))
@@ -81,7 +82,7 @@ def _averages(report: Report) -> Panel | None:
         spots.append(Spot(series, x, y, hollow=True))
     if len(spots) < 2:
         return None
-    x_scale, y_scale = (0.0, max(_reach([s.x for s in spots])) + 1), scale("percent", _reach([s.y for s in spots]))
+    x_scale, y_scale = (0.0, max(reach([s.x for s in spots])) + 1), scale("percent", reach([s.y for s in spots]))
     plot = plane(spots, (x_scale, y_scale), ("parameters of the language model, billions", "average, percent"))
     caption = "Published averages of POPE, MME's perception / 20, GQA and MMMU, over the size of the language model."
     return Panel("Understanding, on four benchmarks", plot, caption)
@@ -100,7 +101,8 @@ def _bars(report: Report, name: str) -> Panel | None:
 
 def bar_panel(rows: Sequence[Row], cells: Sequence[Cell], column: Column) -> Panel | None:
     """The best of some systems, all measured ones among them, as bars; none where there is nothing to compare."""
-    ranked = sorted(zip(rows, cells, strict=True), key=lambda pair: (bool(pair[0].role), -(pair[1].value or 0.0)))
+    sign = -1 if column.upward else 1
+    ranked = sorted(zip(rows, cells, strict=True), key=lambda pair: (bool(pair[0].role), sign * (pair[1].value or 0.0)))
     kept = [pair for n, pair in enumerate(ranked) if n < MOST or pair[0].source == MEASURED][: 2 * MOST]
     if len(kept) < 2:
         return None
@@ -108,15 +110,17 @@ def bar_panel(rows: Sequence[Row], cells: Sequence[Cell], column: Column) -> Pan
         Bar(Series(row.name, row.series), _metric(cell, column), cell.text, hollow=row.source != MEASURED)
         for row, cell in kept
     ]
-    end = scale(column.unit, [0.0, *_reach([bar.metric for bar in found])])
+    end = scale(column.unit, [0.0, *reach([bar.metric for bar in found])])
     caption = f"The best {len(found)} of {len(ranked)} systems" if len(ranked) > len(found) else "All systems"
     caption += ", 95% intervals as lines" if any(not bar.hollow for bar in found) else ""
-    caption += "; hollow and †: published." if any(bar.hollow for bar in found) else "."
+    caption += "; hollow and †: published" if any(bar.hollow for bar in found) else ""
+    unit = f" In {UNITS[column.unit]}." if column.unit in UNITS and column.unit != "fid" else ""
+    caption += f".{unit}{'' if column.upward else ' Lower is better.'}"
     return Panel(column.name, bars(found, end, f"{column.name}, {len(found)} systems"), caption)
 
 
 def _metric(cell: Cell, column: Column) -> MetricRecord:
-    unit = column.unit if column.unit in {"fraction", "percent"} else "points"
+    unit = "points" if column.unit == "clip_x100" else column.unit
     return MetricRecord.model_validate({"value": cell.value, "low": cell.low, "high": cell.high, "unit": unit, "n": 0})
 
 
@@ -124,12 +128,13 @@ def _bare(value: float, unit: str) -> MetricRecord:
     return MetricRecord.model_validate({"value": value, "unit": unit, "n": 0})
 
 
-def _reach(metrics: Sequence[MetricRecord]) -> list[float]:
+def reach(metrics: Sequence[MetricRecord]) -> list[float]:
+    """All values and ends of intervals, for a scale that holds them."""
     return [v for m in metrics for v in (m.low, m.value, m.high) if v is not None]
 
 
 def _label(column: Column) -> str:
-    return f"{column.name}{', percent' if column.unit == 'percent' else ''}"
+    return f"{column.name}{f', {UNITS[column.unit]}' if column.unit in UNITS else ''}"
 
 
 def _legend(spots: Sequence[Spot]) -> str:

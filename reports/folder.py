@@ -25,40 +25,39 @@ class Folder:
         self._ours = ours
         self._log = log
         self._written: set[str] = set()
-        self._folders: set[Path] = set()
+        self._folders: set[str] = set()
 
     def write(self, name: str, text: str) -> None:
         """Write a file, in one step, so that nobody opens half a page."""
-        target = self._place(name)
-        if name not in self._ours and (target.exists() or target.is_symlink()):
+        target = Path(self._place(name))
+        if name not in self._ours and os.path.lexists(target):
             raise _in_the_way(target)
         self._note(name)
         part = target.with_name(f".{target.name}.part")
         part.write_text(text, "utf-8")
         part.replace(target)
 
-    def link(self, file: Path, name: str) -> None:
+    def link(self, file: str, name: str) -> None:
         """A hard link to a file, or a copy where links cannot be had."""
         target = self._place(name)
         if name in self._ours:
-            target.unlink(missing_ok=True)
-            self._note(name)
+            Path(target).unlink(missing_ok=True)
         try:
             os.link(file, target)
         except FileExistsError:
             raise _in_the_way(target) from None
         except OSError:  # another file system, or one without links
-            if target.exists() or target.is_symlink():
+            if os.path.lexists(target):
                 raise _in_the_way(target) from None
             shutil.copyfile(file, target)
         self._note(name)
 
-    def _place(self, name: str) -> Path:
-        target = self.path / name
-        if target.parent not in self._folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._folders.add(target.parent)
-        return target
+    def _place(self, name: str) -> str:
+        folder = name.rpartition("/")[0]
+        if folder not in self._folders:
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+            self._folders.add(folder)
+        return f"{self.path}/{name}"
 
     def _note(self, name: str) -> None:
         """List a file of ours at once, so that a report that was stopped can be replaced."""
@@ -87,7 +86,7 @@ class Folder:
         self._log.write(HEAD + "".join(f"{name}\n" for name in sorted(self._written)))
 
 
-def _in_the_way(path: Path) -> UserError:
+def _in_the_way(path: Path | str) -> UserError:
     return UserError(f"{path} is not janus-eval's; it is in the way: move it, or give another --out")
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from janus_eval.reports.answers import Tile
-from janus_eval.reports.board import BEST, INTERVALS, Board
+from janus_eval.reports.board import BEST, INTERVALS, Board, subjects
 from janus_eval.reports.figure_one import measured_panels
 from janus_eval.reports.pages import FRONT, PUBLISHED, Links, Page, Report, benchmark_path, render, run_path, slug
 from janus_eval.reports.quoted import MAIN
@@ -30,10 +30,13 @@ def title(board: Board) -> str:
     """The models that compete, by name where they are few."""
     swept = {number: sweep.model for sweep in board.sweeps for number in sweep.members}
     rows = [(swept.get(n, row.name), row.role) for n, row in enumerate(board.rows)]
-    names = list(dict.fromkeys(line(name, 40) for name, role in rows if not role or all(role for _, role in rows)))
+    references = dict.fromkeys(name for name, role in rows if role)
+    names = list(dict.fromkeys(line(name, 40) for name, role in rows if not role)) or list(references)
     if not names:
         return "janus-eval: no runs yet"
-    return f"janus-eval: {listed(names) if len(names) <= 3 else count(len(names), 'model')}"
+    if len(names) <= 3:
+        return f"janus-eval: {listed(names)}"
+    return f"janus-eval: {count(len(subjects([row.run for row in board.rows])), 'model')}"
 
 
 def _body(report: Report, links: Links) -> Markup:

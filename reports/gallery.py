@@ -27,7 +27,7 @@ FIRST = 12  # cards that stand in the page itself, for readers without scripts
 DRAWN = 16  # pictures of a prompt
 OPTIONS = 8
 # In the order of the chips; the letters stand for them in the page's index.
-KINDS = {"right": "r", "part": "p", "wrong": "w", "failed": "f", "none": "u"}
+KINDS = {"right": "r", "part": "p", "wrong": "w", "counted": "c", "failed": "f", "none": "u"}
 WORDS = {"part": "mixed", "none": "unscored"}
 
 

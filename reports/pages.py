@@ -20,7 +20,7 @@ from markupsafe import Markup
 from janus_eval import plugins
 from janus_eval.reports.cards import answer_html, asked_html, tile_html
 from janus_eval.reports.figures import dot, whisker
-from janus_eval.reports.wording import clean, interval, line, number
+from janus_eval.reports.wording import UNITS, clean, interval, line, number
 
 if TYPE_CHECKING:
     from janus_eval.reports.board import Board
@@ -154,7 +154,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.globals.update(number=number, interval=interval, line=line, version=version("janus-eval"))
+    found.globals.update(UNITS=UNITS, number=number, interval=interval, line=line, version=version("janus-eval"))
     found.globals.update({made.__name__: made for made in (whisker, dot, tile_html, asked_html, answer_html)})
     found.filters["thousands"] = lambda n: f"{n:,}"
     return found

@@ -9,6 +9,7 @@ import re
 import struct
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from PIL import Image
@@ -64,12 +65,12 @@ class Beside:
         file = run.picture(path)
         if file is None:
             return Shown("", MISSING)
-        with file.open("rb", buffering=0) as opened:
-            head = opened.read(HEAD) or b""
+        with io.FileIO(file) as opened:
+            head = opened.read(HEAD)
         kind = next((kind for start, kind in KINDS.items() if head.startswith(start)), "")
         if not kind:
             return Shown("", f"unreadable: {'the image is empty' if not head else 'not a picture of a known kind'}")
-        size = _png_size(head) if kind == "png" else _size(file.read_bytes())
+        size = _png_size(head) if kind == "png" else _size(Path(file).read_bytes())
         if not all(size):
             return Shown("", "unreadable: the image has no pixels or a damaged head")
         if size[0] * size[1] > LARGEST:
@@ -92,7 +93,7 @@ class Embedded:
             return Shown("", MISSING)
         if self.left <= 0:
             return Shown("", "not embedded, to keep the page small")
-        shown = embed(file.read_bytes())
+        shown = embed(Path(file).read_bytes())
         self.left -= len(shown.source)
         return shown
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 
 from janus_eval.reports.drawing import INK, MUTED, PAPER, RULE, Drawing, Series, drawing
 from janus_eval.reports.records import MetricRecord
-from janus_eval.reports.wording import interval, line, number
+from janus_eval.reports.wording import fitted, interval, line, number
 
 WIDTH = 560
 LETTER = 6.5  # a letter's width in pixels, on average
@@ -120,7 +121,7 @@ def bars(rows: Sequence[Bar], scale: Scale, title: str) -> Markup:
             if row.metric.low is not None and row.metric.high is not None:
                 axes.plot(_bounds(row.metric), (y, y), color=INK, lw=1.5, solid_capstyle="butt")
             foot = 8 + step * n + step / 2 + 4
-            paper.text(left - 8, foot, line(row.series.name, 25), ha="right", color=INK)
+            paper.text(left - 8, foot, fitted(row.series.name, 25), ha="right", color=INK)
             printed = f"{row.text}{'†' if row.hollow else ''}"
             paper.text(WIDTH - 58, foot, printed, color=MUTED if row.hollow else INK)
         return paper.svg(title)
@@ -148,7 +149,7 @@ def multiples(
                     _estimate(axes, paper, place, series.name, metric, series, hollow=hollow, upright=False)
                 if n % across == 0:
                     foot = y + head + step * r + step / 2 + 4
-                    paper.text(left - 8, foot, line(series.name, 15), ha="right", color=MUTED if hollow else INK)
+                    paper.text(left - 8, foot, fitted(series.name, 15), ha="right", color=MUTED if hollow else INK)
         return paper.svg(title)
 
 
@@ -171,7 +172,8 @@ def radar(
         reach = scale[1] + 0.09 * (scale[1] - scale[0])
         for turn, name in zip(turns, names, strict=True):
             side_of = "center" if abs(math.sin(turn)) < 0.1 else "left" if math.sin(turn) > 0 else "right"
-            axes.text(turn, reach, line(name, 18), ha=side_of, va="center", color=INK, clip_on=False)
+            words = "\n".join(textwrap.wrap(line(name, 34), 18))
+            axes.text(turn, reach, words, ha=side_of, va="center", color=INK, clip_on=False, parse_math=False)
         for n, (series, hollow, metrics) in enumerate(rows):
             values = [m.value or 0.0 if (m := metrics.get(name)) else 0.0 for name in names]
             style = ":" if hollow else series.dashes
@@ -180,7 +182,7 @@ def radar(
             axes.plot(turns, values, ls="", marker=series.marker, ms=5, mfc=face, mec=series.colour)
             foot = 20 + STEP * n
             _key(paper, width - right + 26, foot - 4, series, style, face)
-            paper.text(width - right + 48, foot, line(series.name, 19), color=MUTED if hollow else INK)
+            paper.text(width - right + 48, foot, fitted(series.name, 19), color=MUTED if hollow else INK)
         return paper.svg(title)
 
 
@@ -207,7 +209,7 @@ def plane(spots: Sequence[Spot], scales: tuple[Scale, Scale], labels: tuple[str,
             axes.plot(*place, ls="", marker=spot.series.marker, ms=7, mfc=face, mec=shade, gid=gid, clip_on=False)
             share = [(v - s[0]) / (s[1] - s[0]) for v, s in zip(place, scales, strict=True)]
             x, y = 52 + share[0] * inner[0] + 8, 12 + (1 - share[1]) * inner[1] - 4
-            name = line(spot.series.name, 24)
+            name = fitted(spot.series.name, 24)
             long = len(name) * LETTER * 11 / 12
             x = x if x + long < width else x - long - 16
             while any(abs(y - b) < 13 and x < a + w and a < x + long for a, b, w in taken):
@@ -332,7 +334,7 @@ def _names(paper: Drawing, ends: Sequence[tuple[float, Series]], scale: Scale, h
         series = ends[n][1]
         tie = (paper.width - RIGHT + 2, x - 4), (heights[n], foot - 4)
         paper.line(*tie, color=series.colour, lw=1.2, ls=":")
-        paper.text(x, foot, line(series.name, NAMED - 1), color=INK)
+        paper.text(x, foot, fitted(series.name, NAMED - 1), color=INK)
 
 
 def _key(paper: Drawing, x: float, y: float, series: Series, dashes: str, face: str) -> None:

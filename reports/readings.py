@@ -12,7 +12,7 @@ from janus_eval.reports.sweeps import Place, Sweep
 from janus_eval.reports.wording import count, interval, number
 
 TOP = "*"
-LEGEND = f"{TOP} the highest of its sweep; bold where its interval lies above all others of it."
+LEGEND = f"{TOP} the best of its sweep; bold where its interval is clear of all others of it."
 NOTHING = Cell(word="not run")
 
 
@@ -55,10 +55,12 @@ def _reading(board: Board, sweep: Sweep, index: int) -> Reading:
     ground = next((_result(row, column) for row in measured.values()), None)
     rivals = {p: m for p, row in measured.items() if _comparable(row, column, ground) and (m := _number(row, index))}
     values = {place: metric.value for place, metric in rivals.items() if metric.value is not None}
-    tops = [place for place, value in values.items() if value == max(values.values())]
+    best = max if column.upward else min
+    tops = [place for place, value in values.items() if value == best(values.values())]
     if len(tops) == len(rivals):  # all are equal, or there is but one
         tops = []
-    overlapping = [p for p, m in rivals.items() if p not in tops and not _above(rivals[tops[0]], m)] if tops else []
+    rest = [metric for place, metric in rivals.items() if tops and place not in tops]
+    overlapping = [metric for metric in rest if not _clear(rivals[tops[0]], metric, column)]
     for place in tops:
         cells[place] = replace(cells[place], top=True, best=len(tops) == 1 and not overlapping)
     verdict = _verdict(sweep, rivals, tops, len(overlapping), column)
@@ -88,8 +90,9 @@ def _comparable(row: Row, column: Column, ground: ResultRecord | None) -> bool:
     return result is not None and not knobs_that_differ(result, ground)
 
 
-def _above(metric: MetricRecord, other: MetricRecord) -> bool:
-    return metric.low is not None and other.high is not None and metric.low > other.high
+def _clear(metric: MetricRecord, other: MetricRecord, column: Column) -> bool:
+    upper, lower = (metric, other) if column.upward else (other, metric)
+    return upper.low is not None and lower.high is not None and upper.low > lower.high
 
 
 def _verdict(
@@ -102,12 +105,13 @@ def _verdict(
     value = number(best.value, column.unit) + (f" ({bounds})" if bounds else "")
     if not tops:
         return f"every cell has {value}."
+    extreme, beyond = ("highest", "above") if column.upward else ("lowest (best)", "below")
     if len(tops) > 1:
-        return f"{len(tops)} cells are highest with {value}."
+        return f"{len(tops)} cells are {extreme} with {value}."
     others = len(rivals) - 1
     doubt = f"an interval that overlaps with those of {overlapping} of {others} other cells"
     if overlapping == others:
         doubt = "an interval that overlaps with every other cell's"
     if overlapping == 0:
-        doubt = "above every other cell's interval"
-    return f"{sweep.label(tops[0])} is highest with {value}, {doubt}."
+        doubt = f"{beyond} every other cell's interval"
+    return f"{sweep.label(tops[0])} is {extreme} with {value}, {doubt}."

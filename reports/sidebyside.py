@@ -133,6 +133,8 @@ def tally(scores: Iterable[ScoreRecord], noun: str) -> str:
         return "not run"
     if not whole:
         return f"none of {len(rows):,} scored"
+    if all(s.only_counts for s in whole):
+        return f"{len(whole):,} of {count(len(rows), noun)} counted"
     if all(s.value in (0.0, 1.0) for s in whole):
         return f"{sum(s.value == 1.0 for s in whole):,} of {count(len(rows), noun)} right"
     return f"mean {sum(s.value or 0.0 for s in whole) / len(whole):.2f} over {count(len(whole), noun)}"

@@ -201,17 +201,16 @@ def _columns(board: Board, ledger: Ledger) -> list[Column]:
     for benchmark in BENCHMARKS:
         names = {c.protocol: n for n, c in enumerate(board.columns) if benchmark.task and c.task == benchmark.task}
         if names:
-            beside[next((names[p] for p in benchmark.protocols if p in names), min(names.values()))] = benchmark
+            protocols = benchmark.known.protocols if benchmark.known else ()
+            beside[next((names[p] for p in protocols if p in names), min(names.values()))] = benchmark
     units = {(f.benchmark, f.metric): (f.unit, f.higher_is_better) for f in ledger.figures}
     columns: list[Column] = []
     for index, of in enumerate(board.columns):
         if index not in beside:
-            columns.append(
-                Column(_key(of.name, columns), of.task, of.protocol, of.unit, upward=of.unit != "fid", index=index)
-            )
+            columns.append(Column(_key(of.name, columns), of.task, of.protocol, of.unit, upward=of.upward, index=index))
             continue
-        name, unit = beside[index].name, units[beside[index].name, beside[index].metric][0]
-        column = Column(_key(name, columns), name, of.name, unit, index=index, benchmark=beside[index])
+        name, (unit, upward) = beside[index].name, units[beside[index].name, beside[index].metric]
+        column = Column(_key(name, columns), name, of.name, unit, upward=upward, index=index, benchmark=beside[index])
         columns.insert(sum(c.benchmark is not None for c in columns), column)
     columns = [replace(column, shown=n < AT_ONCE) for n, column in enumerate(columns)]
     alone = not columns
@@ -266,17 +265,21 @@ def _groups(column: Column, grounds: Sequence[Ground | None]) -> tuple[list[int]
 
 def _unlike_printed(column: Column, ground: Ground) -> list[str]:
     """Why a measured number may not stand among the published ones, so far as its records tell."""
-    if column.benchmark is None:
+    known = column.benchmark.known if column.benchmark else None
+    if known is None:
         return []
-    limit, looked = ground.run.asked.get("limit"), ground.result.protocol.get("observe") or {}
+    limit = ground.run.asked.get("limit")
     found = [f"data (limit {limit}, not none)"] if limit is not None else []
     protocol = column.detail.rpartition("/")[2]
-    if column.benchmark.protocols and protocol not in column.benchmark.protocols:
-        found.append(f"protocol ({protocol}, not {column.benchmark.protocols[0]})")
-    for role, theirs in column.benchmark.instruments.items():
-        ours = looked.get(role) if isinstance(looked, Mapping) else None
-        if ours is not None and ours != theirs:
-            found.append(f"observe.{role} ({line(ours, 40)}, not {theirs})")
+    if protocol not in known.protocols:
+        found.append(f"protocol ({protocol}, not {known.protocol})")
+    # How answers are judged is the protocol's, of which several may stand here; what is asked and who looks is not.
+    for knob in known.knobs:
+        part, _, name = knob.name.partition(".")
+        table = ground.result.protocol.get(part) if part in {"ask", "observe"} else None
+        ours = table.get(name) if isinstance(table, Mapping) else None
+        if ours is not None and ours != knob.value:
+            found.append(f"{knob.name} ({line(ours, 40)}, not {knob.value})")
     return found
 
 
@@ -349,6 +352,8 @@ def scale(unit: str, values: Sequence[float]) -> tuple[float, float]:
     if not values:
         return whole or (0.0, 1.0)
     low, high = min(values), max(values)
+    if whole and not whole[0] <= low <= high <= whole[1]:  # error rates pass 1
+        whole = None
     if whole and high - low > 0.6 * (whole[1] - whole[0]):
         return whole
     step = _round_step(max(high - low, abs(high) * 0.02, 1e-6) / TICKS)

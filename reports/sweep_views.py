@@ -19,7 +19,7 @@ from janus_eval.reports.sweeps import Place, Sweep
 from janus_eval.reports.systems import SERIES
 from janus_eval.reports.wording import line
 
-CHANCE = "The highest of many owes something to chance: before reporting it, measure it anew with another seed."
+CHANCE = "The best of many owes something to chance: before reporting it, measure it anew with another seed."
 
 
 class SweptRow(NamedTuple):

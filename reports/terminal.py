@@ -16,7 +16,7 @@ from janus_eval.reports.board import BEST, INTERVALS, Board, Cell, Column, Row, 
 from janus_eval.reports.readings import LEGEND, TOP, Reading, readings, unswept
 from janus_eval.reports.records import Run
 from janus_eval.reports.sweeps import Place, Sweep
-from janus_eval.reports.wording import interval, line, mark, number
+from janus_eval.reports.wording import UNITS, interval, line, mark, number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -110,7 +110,7 @@ def _sweep(sweep: Sweep, read: Sequence[Reading], width: int) -> Iterator[Render
     for reading in read:
         for facet in sweep.facets:
             column = reading.column
-            unit = f", {column.unit}" if column.unit != "fraction" else ""
+            unit = f", {UNITS[column.unit]}" if column.unit in UNITS else ""
             beside = f", {rest}" if (rest := sweep.label(facet, 2)) else ""
             yield Text(f"\n{line(column.name, 60)}{unit}{beside}")
             yield _by_value(sweep, reading, facet).fitted(width)
@@ -200,7 +200,8 @@ def _heading(column: Column) -> list[str]:
             lines[-1] += part
         else:
             lines.append(part)
-    return [*lines, line(column.protocol, 14), *(["percent"] if column.unit == "percent" else [])]
+    unit = [UNITS[column.unit]] if column.unit in UNITS else []
+    return [*lines, line(column.protocol, 14), *unit, *([] if column.upward else ["(less is", "better)"])]
 
 
 def _label(column: Column) -> str:

@@ -9,7 +9,16 @@ from typing import Any
 
 # Decimals by unit: one more digit than half an interval's width usually has.
 DECIMALS = {"fraction": 2, "percent": 1, "points": 1, "dB": 1, "fid": 2, "clip_x100": 2}
+UNITS = {"percent": "percent", "points": "points", "dB": "dB", "fid": "FID", "clip_x100": "CLIP score x 100"}
+"""What stands beside a name; fractions need no word."""
+LESS = frozenset({"cer", "wer", "fid"})
+"""What is better where there is less of it: error rates and distances, by unit or by the head of a metric's name."""
 MARKS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def upward(unit: str, metric: str = "") -> bool:
+    """Whether more of a metric is better: not of FID, nor of ``cer`` and its slices, such as ``cer_size_8``."""
+    return unit not in LESS and metric.partition("_")[0] not in LESS
 
 
 def clean(text: object) -> str:
@@ -49,6 +58,15 @@ def line(text: object, limit: int = 80) -> str:
     """Clean text on one line, at most ``limit`` characters."""
     flat = " ".join(clean(text).split())
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+
+
+def fitted(text: object, limit: int) -> str:
+    """Clean text on one line, cut in its middle: what tells names apart mostly stands at their ends."""
+    flat = line(text, 1000)
+    if len(flat) <= limit:
+        return flat
+    end = (limit - 1) // 2
+    return f"{flat[: limit - 1 - end].rstrip()}…{flat[-end:].lstrip()}"
 
 
 def plain(value: Any, limit: int = 300) -> str:

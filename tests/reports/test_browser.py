@@ -213,7 +213,7 @@ def test_filters_and_columns_go_into_the_address_and_come_back(real: Path, reade
 def test_published_benchmarks_are_one_click_away_from_the_shapes(shapes: Path, reader: Open) -> None:
     one = reader(shapes)
     tab = one.open("index.html")
-    assert "82 more have no number in these columns" in tab.locator(".count").inner_text()
+    assert re.search(r"^3 of \d+ systems; [1-9]\d more have no number", tab.locator(".count").inner_text())
     tab.get_by_role("button", name="Show the published benchmarks").click()
     assert one.heads()[-3:] == ["MMBench", "GenEval", "DPG-Bench"] and "Janus-Pro-7B" in one.names()
     assert not tab.get_by_role("button", name="Show the published benchmarks").is_visible()

@@ -20,6 +20,18 @@ def test_the_folder_that_holds_runs_stands_for_them(three_runs: list[Path]) -> N
     assert len(command.expanded([parent, *three_runs])) == 3
 
 
+def test_former_reports_among_the_runs_are_passed_over(own_runs: list[Path], tmp_path: Path) -> None:
+    command.report(own_runs[:1], out=tmp_path / "site")
+    command.report(own_runs[:1], out=tmp_path / "report.html", single_file=True)
+    assert command.expanded([*own_runs, tmp_path / "site", tmp_path / "report.html"]) == own_runs
+    (tmp_path / "mine.html").write_text("mine")
+    for path, says in (("site", "no run in this folder"), ("mine.html", "a file, not a folder")):
+        with pytest.raises(UserError, match=says):
+            command.expanded([tmp_path / path])
+    with pytest.raises(UserError, match="a file, not a folder"):
+        command.expanded([*own_runs, tmp_path / "mine.html"])
+
+
 def test_where_the_page_goes(three_runs: list[Path]) -> None:
     assert command.common(three_runs[:1]) == three_runs[0]
     assert command.common(three_runs) == three_runs[0].parent.resolve()

@@ -261,12 +261,13 @@ def test_formats_and_files(
     explain_command.explain(run=tmp_path, format_="json", output=tmp_path / "e.json")
     assert capsys.readouterr().out.strip() == str(tmp_path / "e.json")
     assert json.loads((tmp_path / "e.json").read_text())["schema"] == 1
-    explain_command.explain(run=tmp_path, format_="md")
-    assert capsys.readouterr().out == explain_render.markdown([example()])
+    for name in ("md", "markdown"):
+        explain_command.explain(run=tmp_path, format_=name)
+        assert capsys.readouterr().out == explain_render.markdown([example()])
 
 
 def test_bad_options_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--format mdd: one of text, md, json; did you mean 'md'"):
+    with pytest.raises(UserError, match="--format mdd: one of text, markdown, md, json; did you mean 'md'"):
         explain_command.explain(run=tmp_path, format_="mdd")
     for output in (tmp_path, tmp_path / "absent" / "file"):
         with pytest.raises(UserError, match="-o "):
@@ -281,11 +282,18 @@ def test_the_command_comes_through_the_door() -> None:
 
 
 def test_the_part_of_a_runs_page(tmp_path: Path) -> None:
-    report: Any = SimpleNamespace(board=SimpleNamespace(rows=[SimpleNamespace(run=SimpleNamespace(path=tmp_path))]))
+    run = SimpleNamespace(path=tmp_path / "a <b>", finished=True)
+    run.path.mkdir()
+    report: Any = SimpleNamespace(board=SimpleNamespace(rows=[SimpleNamespace(run=run)]), single=True)
     assert explain_page.part(report, 0, Links("run.html")) is None
-    (tmp_path / explain_render.STORED).write_text(explain_render.as_json([example(NASTY)]))
+    report.single, run.finished = False, False
+    assert explain_page.part(report, 0, Links("run.html")) is None, "there are no numbers yet"
+    run.finished = True
+    found = explain_page.part(report, 0, Links("run.html"))
+    assert found is not None and "/a &lt;b&gt;&#39; --format json -o" in found.body
+    (run.path / explain_render.STORED).write_text(explain_render.as_json([example(NASTY)]))
     found = explain_page.part(report, 0, Links("run.html"))
     assert found is not None and "<section" in found.body and "<script" not in found.body
-    (tmp_path / explain_render.STORED).write_text("<script>")
+    (run.path / explain_render.STORED).write_text("<script>")
     found = explain_page.part(report, 0, Links("run.html"))
     assert found is not None and "is damaged" in found.body and "<script" not in found.body

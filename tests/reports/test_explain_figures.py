@@ -12,6 +12,7 @@ from janus_eval import plan, plugins
 from janus_eval.errors import UserError
 from janus_eval.explaining.knobs import flat
 from janus_eval.reports.explain_figures import Collection, from_file, shipped, slug
+from janus_eval.reports.papers_known import CHECKPOINTS, KNOWN, knobs_of
 from janus_eval.specs import ModelSpec, offered
 
 FIGURE = {
@@ -84,9 +85,9 @@ def test_a_printed_figure_brings_its_categories() -> None:
 def test_every_shipped_fact_names_what_there_is() -> None:
     """Protocols, knobs, settings and models by names that this version has."""
     collection = shipped()
-    for benchmark in collection.benchmarks:
-        for task in set(benchmark.tasks) & set(plugins.names("tasks")):
-            assert collection.of_task(task), task
+    for known in KNOWN.values():
+        for task in known.tasks:
+            assert task in plugins.names("tasks") and collection.of_task(task), task
     for made in collection.made:
         assert made.of and made.source and "#" not in made.source.replace(" #", "")
         for knob, value in made.knobs.items():
@@ -99,11 +100,32 @@ def test_every_shipped_fact_names_what_there_is() -> None:
                 families = [offered("models", name) for name in ("janus-pro", "janus", "janus-flow")]
                 assert any(key in family.Settings.model_fields for family in families), knob
             elif part in {"ask", "judge"}:
-                names = {name for benchmark in collection.benchmarks for name in benchmark.tasks}
+                names = {name for known in KNOWN.values() for name in known.tasks}
                 tasks = [offered("tasks", name) for name in names & set(plugins.names("tasks"))]
                 assert any(knob in flat(p) for task in tasks for p in task.protocols.values()), knob
             else:
                 assert knob in {"protocol", "dtype", "seed"}, knob
+
+
+def test_what_explain_and_the_papers_tables_know_of_a_figure_agrees() -> None:
+    """Facts stand in made_with.json with their basis, knobs in papers_known.py with words for a table."""
+    collection, held = shipped(), 0
+    for (system, variant), (model, checkpoint) in CHECKPOINTS.items():
+        for benchmark, known in KNOWN.items():
+            found = [
+                figure
+                for figure in collection.of_task(known.task)
+                if (figure.system, figure.variant, figure.benchmark) == (system, variant, benchmark)
+            ]
+            for figure in found:
+                facts = {knob: value for fact in collection.facts(figure) for knob, value in fact.knobs.items()}
+                assert facts["model"] == f"{model}:{checkpoint}"
+                assert facts.get("protocol", f"{known.task}/{known.protocol}") == f"{known.task}/{known.protocol}"
+                knobs = {knob.name: knob.value for knob in knobs_of(system, benchmark) or ()}
+                shared = knobs.keys() & facts.keys()
+                assert {name: knobs[name] for name in shared} == {name: facts[name] for name in shared}
+                held += len(shared)
+    assert held > 30
 
 
 def test_figures_of_a_users_file(tmp_path: Path) -> None:

@@ -268,7 +268,7 @@ def test_write_saves_a_page_for_all_and_one_each(own_runs: list[Path], tmp_path:
 def test_write_says_where_it_cannot(three_runs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UserError, match="cannot be written"):
-        page.write(three_runs[:1], tmp_path / "taken")
+        page.write(three_runs[:1], tmp_path / "taken", each=False)
 
 
 def test_the_same_records_give_the_same_page(site: str, three_runs: list[Path]) -> None:

@@ -113,6 +113,30 @@ def test_published_figures_stand_apart_from_what_was_run_otherwise(
     assert second.heading == f"Published figures, not comparable with the rows on top: {says}"
 
 
+def test_numbers_that_were_asked_otherwise_stand_apart_too(make_run: MakeRun) -> None:
+    path = make_run("m", 0.5, prompts=1).mmbench("mmbench", "paper").write()
+    assert not built(path).columns[0].apart[0]
+    assert [r.name for r in built(path).blocks(0)[0].rows if r.source == MEASURED] == ["m"]
+    edit(path, "mmbench", protocol={"ask": {"prompt": "lmms-eval"}})
+    first, second, *_ = built(path).blocks(0)
+    assert [r.name for r in first.rows] == ["m"]
+    assert second.heading.endswith("not comparable with the rows on top: ask.prompt (lmms-eval, not janus)")
+
+
+def test_a_measured_fid_stands_beside_printed_ones_the_lowest_first(make_run: MakeRun) -> None:
+    path = make_run("m", 0.5, prompts=1).geneval(task="mjhq-fid").write()
+    results = json.loads((path / "results.json").read_text())
+    results["tasks"]["mjhq-fid"] = {"paper": results["tasks"]["mjhq-fid"].pop("official")}
+    (path / "results.json").write_text(json.dumps(results))
+    edit(path, "mjhq-fid", unit="fid", value=9.1, low=8.9, high=9.3, protocol={"ask": {"images_per_prompt": 1}})
+    found = built(path)
+    n = column(found, "MJHQ-30K")
+    assert not found.columns[n].upward and found.columns[n].detail == "mjhq-fid/paper"
+    rows = [r for r in found.blocks(n)[0].rows if r.source != ASIDE]
+    values = [r.cells[n].value for r in rows]
+    assert values == sorted(v for v in values if v is not None) and 9.1 in values and len(values) > 8
+
+
 def test_best_clears_printed_values_too(make_run: MakeRun) -> None:
     path = make_run("m", 0.5, prompts=1).geneval(task="geneval").write()
     cell = row(built(edit(path, "geneval", value=0.9, low=0.81, high=0.95)), "m").cells[0]

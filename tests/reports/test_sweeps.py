@@ -45,8 +45,8 @@ guidance   0.5           1
 guidance=1.5, temperature=1 is highest with 0.60 (0.55–0.65), an interval that
 overlaps with those of 1 of 5 other cells.
 
-Value and 95% interval. * the highest of its sweep; bold where its interval lies
-above all others of it.
+Value and 95% interval. * the best of its sweep; bold where its interval is
+clear of all others of it.
 """
 
 ONE = """\
@@ -70,9 +70,9 @@ shapes-geneval/official: guidance=5 is highest
 with 0.30 (0.25–0.35), an interval that overlaps
 with those of 1 of 2 other cells.
 
-Value and 95% interval. * the highest of its
-sweep; bold where its interval lies above all
-others of it.
+Value and 95% interval. * the best of its sweep;
+bold where its interval is clear of all others of
+it.
 """
 
 
