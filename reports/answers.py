@@ -41,6 +41,8 @@ class Tile(NamedTuple):
     verdict: Verdict = Verdict("", "")
     reason: str = ""
     boxes: Sequence[Box] = ()
+    rewritten: str = ""
+    """The prompt as a server wrote it anew before it drew."""
 
 
 class Answer(NamedTuple):
@@ -140,6 +142,7 @@ def tile(
         verdict(score, response),
         line(reason, 160),
         boxes(score.extracted) if score else (),
+        clip(str(response.details.get("revised_prompt") or ""), 600),
     )
 
 

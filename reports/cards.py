@@ -71,9 +71,13 @@ def tile_html(tile: Tile, alt: str, up: str, why: bool = True) -> Markup:
     reason = (
         f' <span class="why said" title="{text(tile.reason)}">{text(tile.reason)}</span>' if why and tile.reason else ""
     )
+    anew = ""
+    if why and tile.rewritten:
+        words = f'<span class="said" dir="auto">{text(tile.rewritten)}</span>'
+        anew = f' <span class="why" title="{text(tile.rewritten)}">drawn from: {words}</span>'
     return Markup(
         f'<figure class="tile {tile.verdict.kind}">{frame}'
-        f'<figcaption><span class="verdict">{tile.verdict.word}</span>{reason}</figcaption></figure>'
+        f'<figcaption><span class="verdict">{tile.verdict.word}</span>{reason}{anew}</figcaption></figure>'
     )
 
 

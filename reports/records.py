@@ -58,6 +58,8 @@ class ResponseRecord(_Record):
     continuations: Sequence[str] = ()
     """What the likelihoods are of."""
     failure: str | None = None
+    details: Mapping[str, Any] = {}
+    """What else came, as a prompt that a server wrote anew."""
 
 
 class ScoreRecord(_Record):
@@ -272,6 +274,15 @@ def read(path: Path) -> WholeRun:
 def timings(path: Path) -> list[TimingRecord]:
     """The batches of a run folder, in order; lines that cannot be read are left out."""
     return list(_lines(TimingRecord, path / "timings.jsonl", []))
+
+
+def usage(path: Path) -> Mapping[str, Any]:
+    """What a run's answers cost, if they were paid for and the file can be read."""
+    try:
+        found = _object(path / "usage.json")
+    except UserError:
+        return {}
+    return found
 
 
 def _unscored(scores: Iterable[ScoreRecord]) -> Counter[str]:

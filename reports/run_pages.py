@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from markupsafe import Markup
 
-from janus_eval.reports import explain_page
+from janus_eval.reports import explain_page, records
 from janus_eval.reports.board import when
 from janus_eval.reports.comparing import flatten
 from janus_eval.reports.digests import Digest
@@ -130,7 +130,14 @@ def _paces(report: Report, place: int, links: Links) -> Part | None:
     return Part("timings", "Timings", render("timings.html", links, {"paces": paces, "total": total}))
 
 
-PARTS: Sequence[PartOf] = (explain_page.part, _failures, _paces, _knobs)
+def _cost(report: Report, place: int, links: Links) -> Part | None:
+    """Of answers that were paid for, as the server counted them."""
+    rows = list(flatten(records.usage(report.digests[place].run.path)))[:KNOBS]
+    tables = {"As the server counted": rows}
+    return Part("cost", "Cost", render("knobs.html", links, {"tables": tables, "of": "what"})) if rows else None
+
+
+PARTS: Sequence[PartOf] = (explain_page.part, _failures, _cost, _paces, _knobs)
 
 
 def _gallery(report: Report, place: int, gallery: Gallery, links: Links) -> Markup:

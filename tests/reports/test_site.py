@@ -285,3 +285,20 @@ def test_names_of_files_and_places() -> None:
     }
     assert slug("a", ["a", "a-2"]) == "a-3"
     assert anchor("runs/a.b.html", "failures") == "runs-a.b_failures"
+
+
+def test_what_a_server_rewrote_and_counted_is_shown(
+    make_run: MakeRun, change_lines: ChangeLines, tmp_path: Path
+) -> None:
+    run = make_run("paid", 1.0, prompts=1).geneval().write()
+    anew = {"revised_prompt": "A cat & <b>two</b> dogs"}
+    change_lines(run / "responses.jsonl", lambda row: {**row, "details": anew})
+    (run / "usage.json").write_text(json.dumps({"requests": 4, "images": 4, "cost": 0.16, "served": {"dall-e-3": 4}}))
+    page.write_site([run], tmp_path / "site")
+    drawn = cards(tmp_path / "site", "runs/paid/shapes-geneval.official")
+    assert drawn.count("drawn from: ") and "A cat &amp; &lt;b&gt;two&lt;/b&gt; dogs</span>" in drawn
+    shown = (tmp_path / "site" / "runs" / "paid.html").read_text()
+    assert "As the server counted" in shown and "0.16" in shown and "dall-e-3" in shown
+    (run / "usage.json").write_text("{")
+    page.write_site([run], tmp_path / "site")
+    assert "As the server counted" not in (tmp_path / "site" / "runs" / "paid.html").read_text()
