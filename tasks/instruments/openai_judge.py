@@ -10,28 +10,22 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from multiprocessing.pool import ThreadPool
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from janus_eval.disk import user_folder, write_whole
-from janus_eval.endpoints import KEY, MODEL_AT_URL, Patience
-from janus_eval.errors import AbsentError, UserError
+from janus_eval.errors import UserError
 from janus_eval.plain import one_line
-from janus_eval.tasks.instruments.chat import Chat
+from janus_eval.tasks.instruments.chat import ChatInstrument
 from janus_eval.tasks.letters import vlmevalkit
-from janus_eval.types import JSON, Failure, Look, Observation
+from janus_eval.types import JSON, Look, Observation
 
-NAME = "openai-judge"
 VARIABLE = "JANUS_EVAL_JUDGEMENTS"
 """The environment variable that names the folder of what judges have said."""
-MODEL = "gpt-4o-mini"
-"""VLMEvalKit's default (``run.py`` at e8e78f0)."""
 VERSION = "1"
 ASKS = 3
 """Replies without a letter until the judge is given up: as often as both published tools ask."""
-AT_ONCE = 8
 REPLY_TOKENS = 256
 ENGLISH = """\
 Somebody answered a multiple-choice question in words of their own. Which option did they choose?
@@ -97,44 +91,25 @@ class Said(NamedTuple):
         return vlmevalkit(self.replies[-1], dict(asked.options)) if self.replies else None
 
 
-class OpenAIJudge:
+class OpenAIJudge(ChatInstrument[Asked]):
     """Looks are questions with options and a free answer; see ``answer_judge`` in ``janus_eval.seams``.
 
     What a judge has said is kept on disk, by the request as it was sent and the endpoint's address: the same look is
-    paid for once. Raises UserError for a name that is not ``MODEL[@URL]``.
+    paid for once.
     """
 
     kind = "answer_judge"
-
-    def __init__(self, name: str = MODEL, patience: Patience = Patience()) -> None:  # noqa: B008 - it cannot change
-        match = MODEL_AT_URL.fullmatch(name)
-        if match is None or name.startswith("@"):
-            told = one_line(f"{NAME}:{name.partition('://')[0]}", 200)  # what comes behind may be a password
-            raise UserError(f"instrument {told!r}: expected {NAME}:MODEL[@URL]")
-        self.model = match["model"]
-        self._chat = Chat(match["url"] or "", patience)
-
-    @staticmethod
-    def configured(text: str) -> OpenAIJudge:
-        """The one that ``openai-judge:TEXT`` names."""
-        return OpenAIJudge(text)
+    name = "openai-judge"
+    default = "gpt-4o-mini"
+    """VLMEvalKit's (``run.py`` at e8e78f0)."""
 
     @property
     def version(self) -> str:
         wording = hashlib.sha256(f"{ENGLISH}\0{CHINESE}".encode()).hexdigest()[:16]
         return f"{VERSION} {self.model} at {self._chat.url} prompt {wording} temperature 0 tokens {REPLY_TOKENS}"
 
-    def prepare(self) -> None:
-        """Raises AbsentError where the endpoint can't be used: no key, no connection, no such model."""
-        if self._chat.lacks_key:
-            raise AbsentError(
-                f"instrument {NAME!r} needs {KEY}, which is not set, for {self._chat.url} (another endpoint: "
-                f"{NAME}:MODEL@URL)"
-            )
-        try:
-            self._said(_test_case(SELF_TEST[0][0]))
-        except UserError as error:
-            raise AbsentError(f"instrument {NAME!r}: {error}") from None
+    def trial(self) -> Said:
+        return self._said(_test_case(SELF_TEST[0][0]))
 
     def self_test(self) -> str:
         """Raises UserError where an answer that leaves no doubt is matched to another option."""
@@ -146,20 +121,13 @@ class OpenAIJudge:
                 raise UserError(f"{self.model} at {self._chat.url} says {told}")
         return f"{len(SELF_TEST)} answers matched by {self.model} at {self._chat.url}"
 
-    def observe(self, looks: Sequence[Look]) -> list[Observation | Failure]:
-        """Several requests at once; what comes up twice is asked once."""
-        asked = [_asked(look) for look in looks]
-        different = list(dict.fromkeys(asked))
-        # Daemon threads: an interrupted run does not wait for a server that says nothing.
-        with ThreadPool(min(AT_ONCE, max(1, len(different)))) as pool:
-            found = dict(zip(different, pool.map(self._observed, different, chunksize=1), strict=True))
-        return [found[one] for one in asked]
+    def asked(self, look: Look) -> Asked:
+        options = cast(Mapping[str, str], look.query["options"])
+        assert look.text is not None, "a judge of answers is given an answer"
+        return Asked(str(look.query["question"]), tuple(options.items()), look.text)
 
-    def _observed(self, asked: Asked) -> Observation | Failure:
-        try:
-            said = self._said(asked)
-        except UserError as error:
-            return Failure(str(error))
+    def seen(self, asked: Asked) -> Observation:
+        said = self._said(asked)
         return Observation({"letter": said.letter(asked), **said._asdict()})
 
     def _said(self, asked: Asked) -> Said:
@@ -182,12 +150,6 @@ class OpenAIJudge:
         with contextlib.suppress(UserError):  # what can't be kept is asked again; the run has its own record
             write_whole(place, json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"), sync=False)
         return said
-
-
-def _asked(look: Look) -> Asked:
-    options = cast(Mapping[str, str], look.query["options"])
-    assert look.text is not None, "a judge of answers is given an answer"
-    return Asked(str(look.query["question"]), tuple(options.items()), look.text)
 
 
 def _test_case(answer: str) -> Asked:
