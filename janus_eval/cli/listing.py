@@ -109,6 +109,9 @@ def _rows(lines: Iterable[Row | Mapping[str, object]]) -> Iterator[Row]:
 
 
 def _models() -> Iterator[Row]:
+    from janus_eval import plugins
+
+    listed = plugins.registry().plugins["models"]
     for name, family in _offered("models"):
         if isinstance(family, str):
             yield name, family
@@ -117,7 +120,8 @@ def _models() -> Iterator[Row]:
             recorded = settings.model_dump(mode="json")
             values = {key: recorded.get(key, getattr(settings, key)) for key in family.Settings.model_fields}
             options = ", ".join(f"{key}={value}" for key, value in values.items())
-            yield name, ", ".join(sorted(family.capabilities)), options
+            can = f"can {', '.join(sorted(family.capabilities))}"
+            yield name, f"{listed[name].help}; {can}" if listed[name].help else can, options
 
 
 def _tasks() -> Iterator[Row]:

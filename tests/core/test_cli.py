@@ -221,3 +221,8 @@ def test_a_suite_without_one_of_its_tasks(toys: ModuleType, capsys: pytest.Captu
     assert app.run(["run", "--suite", "toys", "--without", "toy-draw", "--out", "runs"]) == 0
     assert "toy-draw" not in capsys.readouterr().out
     assert list(read_json(Path("runs/toy/results.json"))["tasks"]) == ["toy-ask"]
+
+
+def test_list_says_what_a_model_is_and_can(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["list", "models"]) == 0
+    assert "answers A, draws nothing: the floor; can answer, draw" in " ".join(capsys.readouterr().out.split())
