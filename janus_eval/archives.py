@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from janus_eval.disk import writing
 from janus_eval.errors import UserError
 
+DAMAGE = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError),
+    *(zlib.error, lzma.LZMAError, UnicodeDecodeError),
+)
+"""What ``zipfile`` raises for a damaged zip, its decompressors' own errors and those of names included."""
 MOST_MEMBERS = 200_000
 MOST_BYTES = 16 << 30
 """Bytes of a zip when unpacked. A bomb of a few kilobytes could fill any disk."""
@@ -34,7 +41,7 @@ def unpack(archive: Path, inside: str, target: Path) -> None:
                     else:
                         path.parent.mkdir(parents=True, exist_ok=True)
                         path.write_bytes(opened.read(member))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
+    except DAMAGE as error:
         raise UserError(f"{archive} is no sound zip: {error}") from error
 
 

@@ -62,7 +62,7 @@ class Batcher(Generic[T, R]):
             if done:
                 yield done
             raise
-        except Exception as error:  # noqa: BLE001 - a model is anyone's code; KeyboardInterrupt still passes
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a model is anyone's code; only KeyboardInterrupt passes
             trouble, exhausted = reason(error), out_of_memory(error)
         if trouble is None:
             if not isinstance(outcomes, Sequence):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import requests
+import urllib3
 
 from janus_eval.disk import writing
 from janus_eval.errors import UserError
@@ -17,6 +19,8 @@ from janus_eval.plain import one_line
 MOST = 16 << 30
 """Bytes after which a file of unknown size is taken for a mistake."""
 CHUNK = 1 << 16
+HEAD = 512
+"""Bytes of a file's beginning in which a web page shows."""
 LONGEST_WAIT = 60.0
 """Seconds: a server that asks for a longer pause gets this one."""
 PASSING = frozenset({408, 425, 429})
@@ -55,6 +59,7 @@ def download(
 ) -> None:
     """Bring ``url`` to ``part``. What was there of it is kept and continued, if the server still has the same file.
 
+    Where the server does not say which version of a file it has, only a checksum of the whole can tell afterwards.
     ``size``: bytes expected, None if unknown. Raises UserError for a refusal, a web page in place of data, another
     size, a full disk, and after ``patience.tries`` tries in a row that brought nothing.
     """
@@ -68,7 +73,8 @@ def download(
             except _Passing as fault:
                 tries = 1 if _length(part) > before else tries + 1
                 if tries >= patience.tries:
-                    again = "the same command goes on where it stopped" if _length(part) else "try again later"
+                    going_on = _length(part) and _kept_validator(part, url) is not None
+                    again = "the same command goes on where it stopped" if going_on else "try again later"
                     raise UserError(f"{url}: {fault}; gave up after {tries} tries, {again}") from None
                 time.sleep(max(fault.wait, patience.pause * 2 ** (tries - 1)))
             else:
@@ -80,8 +86,8 @@ def _attempt(
     session: requests.Session, url: str, part: Path, size: int | None, patience: Patience, watch: Watch
 ) -> None:
     validator = _kept_validator(part, url)
-    have = _length(part) if validator else 0
-    headers = {"Range": f"bytes={have}-", "If-Range": validator} if have else {}
+    have = 0 if validator is None else _length(part)
+    headers = {"Range": f"bytes={have}-", **({"If-Range": validator} if validator else {})} if have else {}
     with _opened(session, url, headers, patience) as answer:
         if answer.status_code == 416:
             part.unlink(missing_ok=True)
@@ -95,21 +101,27 @@ def _attempt(
         if size is not None and said is not None and said != size:
             raise UserError(f"{url} has {said:,} bytes, {size:,} expected; its publisher may have changed it")
         total = said if size is None else size
+        chunks = _chunks(answer)
+        first = next(chunks, b"")
+        if not start and _is_page(first):  # before what was there is given up for it
+            raise UserError(f"{url} {PAGE}")
         with writing(part), part.open("ab" if start else "wb") as file:
             if not start:
                 _keep_validator(part, url, answer.headers)
-            done = _copy(answer, url, file, start, total, watch)
+            done = _copy(itertools.chain((first,), chunks), url, file, start, total, watch)
     if total is not None and done < total:
         raise _Passing(f"the connection ended after {done:,} of {total:,} bytes")
 
 
-def _copy(answer: requests.Response, url: str, file: IO[bytes], start: int, total: int | None, watch: Watch) -> int:
+def _copy(chunks: Iterable[bytes], url: str, file: IO[bytes], start: int, total: int | None, watch: Watch) -> int:
     """Write what comes; return how many bytes are there now."""
-    done = start
+    done, head = start, b""
     watch(done, total)
-    for chunk in _chunks(answer):
-        if done == 0 and _is_page(chunk):
-            raise UserError(f"{url} {PAGE}")
+    for chunk in chunks:
+        if not start and len(head) < HEAD:
+            head += chunk
+            if _is_page(head):
+                raise UserError(f"{url} {PAGE}")
         done += len(chunk)
         if done > (MOST if total is None else total):
             raise UserError(f"{url} sends more than the {MOST if total is None else total:,} bytes expected")
@@ -140,9 +152,12 @@ def _opened(
 
 
 def _chunks(answer: requests.Response) -> Iterator[bytes]:
+    """The bytes as they come, so that all that was sent is kept where a connection breaks: ``iter_content`` would lose
+    what does not fill a chunk, and never get over a server that sends less than one at a time."""
     try:
-        yield from answer.iter_content(CHUNK)
-    except requests.RequestException as error:  # an OSError, which must not be taken for the disk's
+        while chunk := answer.raw.read1(CHUNK, decode_content=True):
+            yield chunk
+    except urllib3.exceptions.HTTPError as error:
         raise _Passing(f"the connection broke: {one_line(error, 200)}") from error
 
 
@@ -161,7 +176,7 @@ def _refuse(answer: requests.Response, url: str) -> None:
 
 
 def _is_page(chunk: bytes) -> bool:
-    begin = chunk[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    begin = chunk[:HEAD].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return begin.startswith((b"<!doctype html", b"<html"))
 
 
@@ -173,7 +188,12 @@ def _start(headers: Mapping[str, str]) -> int:
 
 def _total(answer: requests.Response, start: int) -> int | None:
     said = answer.headers.get("Content-Length", "")
-    return start + int(said) if said.isdecimal() else None
+    return start + int(said) if said.isdecimal() and not _encoded(answer.headers) else None
+
+
+def _encoded(headers: Mapping[str, str]) -> bool:
+    """Whether it was compressed on the way, though that was not asked for: its sizes and places are not the file's."""
+    return headers.get("Content-Encoding", "identity") != "identity"
 
 
 def _length(part: Path) -> int:
@@ -185,16 +205,19 @@ def marker(part: Path) -> Path:
     return part.with_name(f"{part.name}.of")
 
 
-def _kept_validator(part: Path, url: str) -> str:
-    """What the server called this version of the file; "" if there is nothing to go on from."""
+def _kept_validator(part: Path, url: str) -> str | None:
+    """What the server called this version of the file, "" if nothing; None if there is nothing to go on from."""
     try:
         lines = marker(part).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        return ""
-    return lines[1] if len(lines) == 2 and lines[0] == url else ""
+        return None
+    return lines[1] if len(lines) == 2 and lines[0] == url else None
 
 
 def _keep_validator(part: Path, url: str, headers: Mapping[str, str]) -> None:
+    if _encoded(headers):
+        marker(part).unlink(missing_ok=True)
+        return
     etag = headers.get("ETag", "")
     validator = headers.get("Last-Modified", "") if etag.startswith("W/") else etag or headers.get("Last-Modified", "")
     marker(part).write_text(f"{url}\n{validator}\n", encoding="utf-8")

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import requests
 
@@ -217,9 +218,7 @@ class Endpoint:
         """What the other side said, on a short line. The key goes before anything is cut, so that no part stays."""
         key = self._key()
         text = str(said)
-        for form in (key, key.replace("/", "\\/")) if key else ():  # the latter in JSON that is quoted as it came
-            text = text.replace(form, HIDDEN)
-        return one_line(text, 300)
+        return one_line(_without(text, key) if key else text, 300)
 
     def _hidden(self, value: Any) -> Any:
         """The same JSON without the key in it."""
@@ -272,9 +271,16 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
+def _without(text: str, key: str) -> str:
+    """A text without the key, also as it stands in JSON and in addresses that are quoted as they came."""
+    for form in (key, key.replace("/", "\\/"), quote(key, safe="")):
+        text = text.replace(form, HIDDEN)
+    return text
+
+
 def _replaced(value: Any, key: str) -> Any:
     if isinstance(value, str):
-        return value.replace(key, HIDDEN)
+        return _without(value, key)
     if isinstance(value, list):
         return [_replaced(part, key) for part in value]
     if isinstance(value, dict):

@@ -71,6 +71,7 @@ class Estimate:
     loading: float | None = None
     calibration: float = 0.0
     notes: list[str] = field(default_factory=list)
+    cost: tuple[float | None, str] = (None, "")  # of its answers, where that is known, and the currency
 
     @property
     def seconds(self) -> float | None:
@@ -81,8 +82,7 @@ class Estimate:
 
     def sort(self, entries: Sequence[Entry]) -> None:
         """Rows by task, in the order of the plan."""
-        order = [entry.task.name for entry in entries]
-        self.rows.sort(key=lambda row: order.index(row.task))
+        self.rows.sort(key=lambda row: [entry.task.name for entry in entries].index(row.task))
 
     @property
     def whole(self) -> bool:
@@ -127,11 +127,11 @@ def estimate(
         found.sort(able)
         return found
     found.notes += prepared(model, able)
-    meter: Meter | None = getattr(model, "meter", None)
-    if meter is not None:
+    if (meter := getattr(model, "meter", None)) is not None:
         found.rows = [_paid_for(stage, meter) for stage in stages]
         found.rows += [Row(*each) for each in _look_counts(able, instruments, found.notes)]
         found.notes.append(f"Nothing was asked: it would cost. {meter.forecast(asked)}.")
+        found.cost = meter.tariff.price(meter.expected(asked)), meter.tariff.currency
         found.sort(able)
         return found
     found.loading = time.perf_counter() - start

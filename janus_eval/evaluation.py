@@ -185,7 +185,7 @@ def task_specs(tasks: Sequence[str], suite: str | None, without: Sequence[str] =
     """
     if tasks and suite:
         raise UserError("give tasks or a suite, not both")
-    whole = tasks or plan.load_suite(suite or suites.DEFAULT).tasks
+    whole = plan.spelt_out(tasks or plan.load_suite(suite or suites.DEFAULT).tasks)
     for name in without:
         if not any(name in (spec, spec.partition("/")[0]) for spec in whole):
             raise UserError(f"--without {name}: it is none of {', '.join(whole)}")

@@ -147,7 +147,7 @@ def _xlsx(table: Sequence[Sequence[int | str]]) -> bytes:
         if isinstance(value, int):
             return value
         # XML knows no carriage return; what becomes of one would depend on which writer of XML is installed.
-        lines = value.replace("\r\n", "\n").replace("\r", "\n")
+        lines = value.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode()
         made = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("\ufffd", lines))
         made.data_type = "s"  # an answer that begins with "=" is no formula
         return made

@@ -46,8 +46,8 @@ def fetch(
             _copy(dataset, file, data, part)
         elif file.inside:
             _download_folder(file, part, patience, watch)
-        elif not part.exists() or datasets.unlike(part, file):  # else it was killed before the last step
-            download(file.url, part, size=file.size, patience=patience, watch=watch)
+        else:
+            _download_file(file, part, patience, watch)
         fault = datasets.unlike(part, file)
         if fault:
             _remove(part)
@@ -60,6 +60,16 @@ def fetch(
             part.replace(target)
             marker(part).unlink(missing_ok=True)
     return Fetched(target, True)
+
+
+def _download_file(file: File, part: Path, patience: Patience, watch: Watch) -> None:
+    begun = part.exists()
+    if begun and not datasets.unlike(part, file):
+        return  # it was killed before the last step
+    download(file.url, part, size=file.size, patience=patience, watch=watch)
+    if begun and datasets.unlike(part, file):  # what lay there may have been the beginning of another version
+        _remove(part)
+        download(file.url, part, size=file.size, patience=patience, watch=watch)
 
 
 def _download_folder(file: File, part: Path, patience: Patience, watch: Watch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from janus_eval import plugins
 from janus_eval.errors import UserError
-from janus_eval.pictures import Picture
+from janus_eval.pictures import Picture, held
 from janus_eval.plan import Choice
 from janus_eval.runner import Subject
 from janus_eval.seams import Contents, Layout
@@ -28,7 +28,7 @@ class Drawn:
 
     def draw(self, drawings: Sequence[Drawing]) -> list[Response | Failure]:
         return [
-            Response(image=self.pictures[drawing.key[1:]])
+            Response(image=held(self.pictures[drawing.key[1:]]))
             if drawing.key[1:] in self.pictures
             else Failure("the folder has no usable picture")
             for drawing in drawings

@@ -41,6 +41,8 @@ class Instruments:
     """What the self-test of each that is ready compared, in words; empty for one that has none."""
     recorded: Callable[[], Mapping[str, str]] = dict
     """Versions by name under which a run has looked: they stand in for those of instruments that are not here."""
+    spending: bool = True
+    """Whether one whose looks cost money may be asked who it is; its version is empty otherwise, as in an estimate."""
 
     def get(self, name: str) -> Instrument:
         if name not in self.made:
@@ -68,6 +70,8 @@ class Instruments:
 
     def _version(self, name: str) -> str:
         """Raises AbsentError where it depends on what is not on this machine, and no run has looked with it."""
+        if not self.spending and getattr(self.get(name), "paid", False):
+            return ""
         try:
             return self.get(name).version
         except AbsentError:

@@ -80,6 +80,48 @@ class Picture:
         return to_rgb(ImageOps.exif_transpose(image))
 
 
+class PictureFile(Picture):
+    """A picture that stays on the disk until it is wanted, whole or the part in ``box`` (left, top, right, bottom):
+    thousands of them take no memory. ``data`` reads it anew each time; ``held()`` is the same in memory.
+
+    For folders of unknown origin. Raises PictureError for what is no plain file (a pipe would be waited for, a device
+    is endless), and OSError wherever it reads.
+    """
+
+    def __init__(self, path: Path, box: tuple[int, int, int, int] | None = None) -> None:
+        if path.exists() and not path.is_file():
+            raise PictureError("no plain file")
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "box", box)
+
+    path: Path
+    box: tuple[int, int, int, int] | None
+
+    @property
+    def data(self) -> bytes:
+        whole = self.path.read_bytes()
+        return whole if self.box is None else Picture.from_pil(Picture(whole).load().crop(self.box)).data
+
+    def held(self) -> Picture:
+        return Picture(self.data)
+
+    def part(self, box: tuple[int, int, int, int]) -> PictureFile:
+        """A part of the whole, as a PNG."""
+        assert self.box is None
+        return PictureFile(self.path, box)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Picture) and self.data == other.data
+
+    def __hash__(self) -> int:
+        return hash((self.data,))
+
+
+def held(picture: Picture) -> Picture:
+    """The picture in memory, wherever it was."""
+    return picture.held() if isinstance(picture, PictureFile) else picture
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any Pillow mode to RGB without losing what a viewer would see."""
     if image.mode == "RGB":

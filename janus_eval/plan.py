@@ -72,6 +72,15 @@ def choices(specs: Sequence[str], instruments: Mapping[str, str] | None = None) 
     return with_instruments(list(found.values()), instruments or {})
 
 
+def spelt_out(specs: Sequence[str]) -> list[str]:
+    """The same with every protocol named where a bare ``TASK`` stands for several (``Task.together``)."""
+    found: list[str] = []
+    for spec in specs:
+        together = () if "/" in spec else getattr(offered("tasks", spec), "together", ())
+        found += [f"{spec}/{protocol}" for protocol in together] or [spec]
+    return found
+
+
 def with_instruments(chosen: Sequence[Choice], instruments: Mapping[str, str]) -> list[Choice]:
     """The same, with other instruments in some roles; what is seen differently is another fingerprint."""
     roles = sorted({role for choice in chosen for role in choice.protocol.observe})

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 from typing import Protocol as Interface
 
+from janus_eval.plain import visible
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -63,7 +65,7 @@ class Plain:
 
     def note(self, text: str) -> None:
         with contextlib.suppress(OSError):  # a full disk under the log is no reason to stop
-            print(text, file=self._stream, flush=True)
+            print(visible(text, keep="\n"), file=self._stream, flush=True)
 
 
 class Bars:
@@ -72,12 +74,12 @@ class Bars:
     @contextlib.contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:
         with self._progress() as progress:
-            room = progress.console.width - COUNTS
+            room, label = progress.console.width - COUNTS, visible(label)
             task = progress.add_task(label if len(label) <= room else f"{label[: max(1, room - 1)]}…", total=total)
             yield lambda count: progress.advance(task, count)
 
     def note(self, text: str) -> None:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(visible(text, keep="\n") + "\n")
         sys.stderr.flush()
 
     def _progress(self) -> Progress:

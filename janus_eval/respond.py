@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -151,6 +152,8 @@ def checked(request: Request, outcome: object) -> Response | Failure:
     wanted = WAYS[type(request)].gives
     if not isinstance(outcome, Response) or getattr(outcome, wanted) is None:
         raise UserError(f"request {request.key}: the model gave {type(outcome).__name__} without {wanted}")
+    if fault := _unsound(outcome):
+        raise UserError(f"request {request.key}: the model gave {fault}")
     if outcome.key not in {None, request.key}:
         raise UserError(
             f"request {request.key}: the model gave the response to {outcome.key}; "
@@ -175,3 +178,18 @@ def checked(request: Request, outcome: object) -> Response | Failure:
         if not all(map(math.isfinite, outcome.likelihoods)):
             return Failure(f"likelihoods {list(outcome.likelihoods)} are no finite numbers")
     return outcome
+
+
+def _unsound(response: Response) -> str:
+    """What in a response no record can hold, which would else be found out where it is written; "" if nothing."""
+    for name, kind in (("text", str), ("image", Picture), ("input_tokens", int), ("output_tokens", int)):
+        value = getattr(response, name)
+        if value is not None and not isinstance(value, kind):
+            return f"{type(value).__name__} as {name}; {kind.__name__} expected"
+    if not all(isinstance(one, int | float) for one in response.likelihoods or ()):
+        return "likelihoods that are no numbers"
+    try:
+        json.dumps(response.details, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return f"details that JSON cannot hold ({error})"
+    return ""

@@ -153,8 +153,9 @@ class Task(Interface):
     title: str
     needs: frozenset[Capability]
     protocols: Mapping[str, Protocol]
-    """Protocols by their short name; the first is the default. A task may also have ``knobs``, further values that
-    stored answers can be judged by (``janus_eval.explaining.knobs.Knob``)."""
+    """Protocols by their short name; the first is the default. A task may also have ``together``, the names of those
+    that its own name stands for where one number alone would mislead, and ``knobs``, further values that stored answers
+    can be judged by (``janus_eval.explaining.knobs.Knob``)."""
 
     def samples(self, ask: Mapping[str, JSON]) -> Sequence[Sample]:
         """All rows, in a fixed order. The same ``ask`` gives the same rows.

@@ -124,6 +124,8 @@ def judge_answers(questions: Iterable[Asked], answers: Mapping[str, str]) -> Sco
     """
     # A repeated id keeps its first place and its last wording, there as here.
     by_id = {question.id: question for question in questions}
+    if silent := [str(key) for key in by_id if str(key) not in answers]:
+        return Score(None, reason=f"the instrument gave no answer to question {', '.join(silent)}")
     answered = {key: float(answers[str(key)] == YES) for key in by_id}
     judged = dict(answered)
     for key, question in by_id.items():
@@ -188,6 +190,8 @@ class DPG:
     protocols: Mapping[str, Protocol]
     categories: Sequence[str] = L1
     slices: Mapping[str, Slice] = field(default_factory=dict)
+    together: Sequence[str] = ()
+    """Protocols that are printed side by side where none is named; all judge the same answers."""
     needs = frozenset[Capability]({"draw"})
     knobs = KNOBS
     layout = DPGLayout()
@@ -310,7 +314,9 @@ def read_table(path: Path) -> dict[str, dict[str, JSON]]:
 
 def _question(line: Mapping[str, str], row: int, path: Path) -> dict[str, JSON]:
     try:
-        place, parents = int(line["proposition_id"]), [int(part) for part in line["dependency"].split(",")]
+        # As pandas, with which the script reads the table, takes a column of numbers: 2.0 is 2.
+        place = int(line["proposition_id"].strip().removesuffix(".0"))
+        parents = [int(part) for part in line["dependency"].split(",")]
     except ValueError:
         raise UserError(
             f"{path}, row {row + 1}: proposition_id {line['proposition_id']!r} and dependency {line['dependency']!r};"

@@ -64,4 +64,5 @@ dpg = DPG(
     _rows,
     protocols({"prompts": "prompts", "questions": "dpg_bench.csv"}, "mplug"),
     categories=CATEGORIES,
+    together=("fixed", "official"),
 )

@@ -150,7 +150,7 @@ def _keep(boxes: Sequence[Box], colours: Sequence[str | None] | None, least: flo
         kept.append(best)
         if knobs.nms_threshold != 1:
             order = [place for place in order if iou(boxes[best], boxes[place]) < knobs.nms_threshold]
-    return [Kept(boxes[place], colours[place] if colours else None) for place in kept]
+    return [Kept(boxes[place], colours[place] if colours and place < len(colours) else None) for place in kept]
 
 
 def _above(score: float, threshold: float) -> bool:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from janus_eval.pictures import Picture, PictureError
+from janus_eval.pictures import Picture, PictureError, PictureFile
 from janus_eval.seams import Contents
 from janus_eval.types import Sample
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".jp2", ".avif")
 
 
 class GenEvalLayout:
@@ -31,7 +31,7 @@ class GenEvalLayout:
     def read(self, folder: Path, samples: Sequence[Sample], images: int) -> Contents:
         contents = Contents({}, [])
         waiting = list(samples)
-        numbered = sorted((p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()), key=lambda p: int(p.name))
+        numbered = sorted((p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal()), key=lambda p: int(p.name))
         if not numbered:
             contents.faults.append("no folder named by a number, as 00000: one a prompt is expected")
         for place in numbered:
@@ -57,7 +57,7 @@ class GenEvalLayout:
             metadata = json.loads((place / "metadata.jsonl").read_text(encoding="utf-8"))
         except FileNotFoundError:
             faults.append(f"{place.name}: no metadata.jsonl, so nobody can know its prompt")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             faults.append(f"{place.name}/metadata.jsonl: {error}")
         else:
             found = next((sample for sample in waiting if metadata_of(sample) == metadata), None)
@@ -144,7 +144,7 @@ class DPGLayout:
             grid.save(folder / f"{name}.png")
 
     @staticmethod
-    def _cut(item: str, name: str, grid: Picture, side: int, usual: tuple[int, int], contents: Contents) -> None:
+    def _cut(item: str, name: str, grid: PictureFile, side: int, usual: tuple[int, int], contents: Contents) -> None:
         image = grid.load()
         width, height = image.size
         if width % side or height % side:
@@ -169,7 +169,7 @@ class DPGLayout:
         tile = width // side, height // side
         for index in range(side * side):
             left, top = index % side * tile[0], index // side * tile[1]
-            contents.pictures[item, index] = Picture.from_pil(image.crop((left, top, left + tile[0], top + tile[1])))
+            contents.pictures[item, index] = grid.part((left, top, left + tile[0], top + tile[1]))
 
 
 def _by_sample(pictures: Mapping[tuple[str, int], Picture]) -> dict[str, dict[int, Picture]]:
@@ -186,6 +186,8 @@ def metadata_of(sample: Sample) -> dict[str, object]:
 
 def _size(file: Path) -> tuple[int, int] | None:
     """Width and height, without reading the pixels; None for what is no picture."""
+    if not file.is_file():
+        return None
     try:
         with (
             warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
@@ -196,9 +198,9 @@ def _size(file: Path) -> tuple[int, int] | None:
         return None
 
 
-def _opened(file: Path, name: str, faults: list[str]) -> Picture | None:
+def _opened(file: Path, name: str, faults: list[str]) -> PictureFile | None:
     try:
-        picture = Picture.from_file(file)
+        picture = PictureFile(file)
         picture.load()
     except (OSError, PictureError) as error:
         faults.append(f"{name}: {error}")

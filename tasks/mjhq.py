@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from janus_eval.archives import DAMAGE
 from janus_eval.datasets import find
 from janus_eval.disk import safe_name
 from janus_eval.errors import UserError
-from janus_eval.pictures import Picture, PictureError
+from janus_eval.pictures import Picture, PictureError, PictureFile
 from janus_eval.seams import Contents
 from janus_eval.tasks import datasets
 from janus_eval.tasks.fid import FrechetDistance
@@ -71,7 +72,7 @@ class ZipAlbum:
     def read(self, name: str) -> Picture:
         try:
             return Picture(self._archive.read(name))
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except (OSError, RuntimeError, *DAMAGE) as error:  # RuntimeError: it is encrypted
             raise UserError(f"{self._path}, {name}: {error}") from error
 
 
@@ -93,7 +94,7 @@ class MJHQLayout:
                 contents.faults.append(f"{where}: there is another picture of this prompt")
             else:
                 try:
-                    picture = Picture.from_file(file)
+                    picture = PictureFile(file)
                     picture.load()
                 except (OSError, PictureError) as error:
                     contents.faults.append(f"{where}: {error}")
@@ -117,7 +118,7 @@ def album() -> Iterator[ZipAlbum]:
     path = find(datasets.mjhq, IMAGES)
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, *DAMAGE) as error:
         raise UserError(f"{path}: {error}") from error
     with archive:
         yield ZipAlbum(archive, path)

@@ -32,7 +32,7 @@ def read(path: Path) -> list[Sample]:
 def _sample(row: tsv.Row, table: tsv.Table) -> Sample:
     cells, index = row.cells, row.number
     text = cells.get("index", "")
-    options: dict[str, JSON] = {name: cells[name] for name in sorted(cells) if len(name) == 1 and name.isupper()}
+    options: dict[str, JSON] = {name: cells[name] for name in sorted(cells) if len(name) == 1 and "A" <= name <= "Z"}
     picture = table.picture(row)
     place = f"line-{row.line}"
     again = table.before(row) if index is not None else None
@@ -46,7 +46,8 @@ def _sample(row: tsv.Row, table: tsv.Table) -> Sample:
     metadata: dict[str, JSON] = {
         "index": -row.line if index is None else index,
         "rotation": 0 if index is None else index // TURN,
-        "rotations": len(options),
+        # By the last letter: an option that lacks, or that reads "None", is its row's fault and makes no turn too many.
+        "rotations": max((ord(name) - ord("A") + 1 for name in options), default=0),
         "category": category,
         "l2_category": cells.get("l2-category", "uncategorized"),
     }

@@ -125,7 +125,7 @@ def _texts(cell: str) -> list[str]:
     """The file has a Python list of texts; one text stands for itself. Empty where it is neither."""
     try:
         found = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return []
     texts = [found] if isinstance(found, str) else found
     return texts if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else []

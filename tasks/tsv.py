@@ -19,8 +19,10 @@ from typing import NamedTuple
 from janus_eval.errors import UserError
 from janus_eval.pictures import Picture
 
-END = "\0"
+END = "\0 no line of any file \0"
 """Put behind a file's lines: a reader that does not come to it is still inside a quote."""
+LONGEST_INDEX = 18
+"""Digits; Python itself refuses to read a number of thousands of them."""
 LONGEST_REFERENCE = 64
 """Characters up to which an image cell is another row's index, and no image: VLMEvalKit's rule."""
 # Cells that pandas takes for missing by default, and so VLMEvalKit does: an option "None" is no option there.
@@ -42,8 +44,7 @@ class Row(NamedTuple):
     @property
     def number(self) -> int | None:
         """Its index; None where that is no number."""
-        text = self.cells.get("index", "")
-        return int(text) if text.isdecimal() and text.isascii() else None
+        return _number(self.cells.get("index", ""))
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ class Table:
 
     def __post_init__(self) -> None:
         for row in self.rows:
-            self._holders.setdefault(row.cells.get("index", ""), row)
+            self._holders.setdefault(_known_as(row.cells.get("index", "")), row)
 
     def before(self, row: Row) -> Row | None:
         """The row that had this row's index already, if there is one."""
-        first = self._holders[row.cells.get("index", "")]
+        first = self._holders[_known_as(row.cells.get("index", ""))]
         return None if first is row else first
 
     def picture(self, row: Row) -> Picture | str:
@@ -68,7 +69,7 @@ class Table:
         cell = row.cells.get("image", "")
         holder = row
         if 0 < len(cell) <= LONGEST_REFERENCE:
-            found = self._holders.get(cell)
+            found = self._holders.get(_known_as(cell))
             if found is None or len(found.cells.get("image", "")) <= LONGEST_REFERENCE:
                 return f"its image is that of row {cell!r}, which has none"
             holder = found
@@ -112,6 +113,16 @@ def _rows(path: Path, needed: Sequence[str], benchmark: str) -> Iterator[Row]:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     finally:
         csv.field_size_limit(limit)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and text.isascii() and len(text) <= LONGEST_INDEX else None
+
+
+def _known_as(index: str) -> str:
+    """What rows are told apart by: to pandas, which reads numbers, 07 is 7."""
+    number = _number(index)
+    return index if number is None else str(number)
 
 
 def _odd(cells: int, header: int, first: int, last: int) -> str:

@@ -27,7 +27,7 @@ def show(ready: Sequence[Contender], chosen: Sequence[Choice], *, seed: int, lim
     found: list[Estimate] = []
     console, shown = Console(), display()
     for contender in ready if entries else []:
-        instruments = Instruments(contender.device, contender.dtype)
+        instruments = Instruments(contender.device, contender.dtype, spending=False)
         found.append(estimate(contender, entries, instruments, batch_size=batch_size, display=shown))
         for part in _parts(found[-1]):
             console.print(part, highlight=False, soft_wrap=isinstance(part, str), markup=False)
@@ -78,9 +78,15 @@ def _pictures(one: Estimate) -> str:
 
 
 def _ending(found: Sequence[Estimate], device: str) -> Iterator[str]:
+    from janus_eval.usage import money
+
     if not found:
         yield "Nothing could be counted."
         return
+    costs = [(price, currency) for price, currency in (one.cost for one in found) if price is not None]
+    if len(costs) > 1:
+        sums = {currency: sum(price for price, own in costs if own == currency) for _, currency in costs}
+        yield f"About {' and '.join(money(total, currency) for currency, total in sums.items())} in all."
     timed = [one.seconds for one in found if one.seconds is not None]
     if timed:
         unsure = "" if all(one.whole for one in found) else "over "

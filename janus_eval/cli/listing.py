@@ -134,8 +134,9 @@ def _protocols() -> Iterator[Row]:
         if isinstance(task, str):
             yield name, task
         else:
-            for place, (short, protocol) in enumerate(task.protocols.items()):
-                yield f"{name}/{short}", "default" if place == 0 else "", protocol.note
+            defaults = getattr(task, "together", ()) or list(task.protocols)[:1]
+            for short, protocol in task.protocols.items():
+                yield f"{name}/{short}", "default" if short in defaults else "", protocol.note
 
 
 def _instruments() -> Iterator[Row]:

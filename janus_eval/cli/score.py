@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from janus_eval.cli import options
+
+if TYPE_CHECKING:
+    from janus_eval.plan import Choice
 
 
 def score(
@@ -29,7 +34,7 @@ def score(
     Instruments are asked only where the run holds no observation of theirs.
     """
     from janus_eval import evaluation, plan, plugins
-    from janus_eval.errors import UserError
+    from janus_eval.errors import AbsentError, UserError
     from janus_eval.observe import Instruments
     from janus_eval.progress import display
     from janus_eval.runner import rescore
@@ -54,11 +59,31 @@ def score(
         specs += found
     checked = evaluation.checked_options(seed=0, limit=None, batch_size=batch_size, retry_failed=retry_failed)
     chosen = plan.choices(specs, parse_options(instrument or [], "--instrument"))
-    rescore(run, chosen, instruments=Instruments(device, dtype), options=checked, display=display())
+    try:
+        rescore(run, chosen, instruments=Instruments(device, dtype), options=checked, display=display())
+    except AbsentError as error:
+        if swapped := _swapped(run, chosen):
+            raise UserError(f"{error}. The run has looked with others: {' '.join(swapped)}") from error
+        raise
     results = read_json(run / "results.json")["tasks"]
     for spec in specs:
         task, _, short = spec.partition("/")
         typer.echo(f"{spec}: {in_words(results[task][short]['metrics']['overall'])}")
+
+
+def _swapped(run: Path, chosen: Sequence[Choice]) -> list[str]:
+    """The options that name the instruments of the run's own where a protocol has others in their roles."""
+    from janus_eval.store import read_json
+
+    results = run / "results.json"
+    tasks = read_json(results)["tasks"] if results.is_file() else {}
+    found = {}
+    for choice in chosen:
+        for table in tasks.get(choice.task.name, {}).values():
+            for role, name in table["protocol"]["observe"].items():
+                if choice.protocol.observe.get(role, name) != name:
+                    found[role] = f"--instrument {role}={shlex.quote(name)}"
+    return list(found.values())
 
 
 def _tasks_of(run: Path) -> set[str]:

@@ -47,9 +47,9 @@ def score_images(
     datasets.look_first_in(data)
     checked = evaluation.checked_options(seed=0, limit=None, batch_size=batch_size, retry_failed=False)
     swapped = parse_options(instrument or [], "--instrument")
-    [choice] = [folders.with_images(choice, images) for choice in plan.choices([task], swapped)]
-    layout = folders.layout_of(choice.task).name
-    contents = folders.read_folder(folder, choice)
+    chosen = [folders.with_images(choice, images) for choice in plan.choices(plan.spelt_out([task]), swapped)]
+    layout = folders.layout_of(chosen[0].task).name
+    contents = folders.read_folder(folder, chosen[0])
     for fault in contents.faults:
         sys.stderr.write(f"{one_line(folder)}: {one_line(fault)}\n")
     if contents.faults and not partial:
@@ -60,7 +60,7 @@ def score_images(
         )
         raise typer.Exit(3)
     subject = folders.subject_of(name or folder.resolve().name, contents)
-    entries = plan.entries([choice], seed=checked.seed, limit=None)
+    entries = plan.entries(chosen, seed=checked.seed, limit=None)
     path = out / safe_name(subject.name)
     run(subject, entries, path, checked, instruments=Instruments(device, dtype), display=display())
     print_table([path])

@@ -113,7 +113,10 @@ def _column(rows: Sequence[Row], wanted: str | None, known: Sequence[str], what:
     inside = [column for column in known if any(text_of(_cell(row, column)) for row in rows)]
     if wanted is None and inside:
         return inside[0]
+    empty = [column for column in known if wanted is None and column in there]
     lacks = f"no column {wanted!r}" if wanted is not None else f"no column that {what} ({', '.join(known)})"
+    if empty:  # as where cells are formulas that no program has computed yet
+        lacks = f"nothing in its column {empty[0]!r}"
     raise UserError(f"{name} has {lacks}; its columns are {named(there)}: name one with {option}=COLUMN")
 
 

@@ -46,9 +46,13 @@ def _csv(path: Path) -> Iterator[Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+            _refuse_repeated(reader.fieldnames or (), path)
             for cells in reader:
-                # Cells beyond the header have no name: DictReader puts them under None.
-                yield Row(reader.line_num, {name: value for name, value in cells.items() if name is not None})
+                # DictReader puts cells beyond the header under None: an answer with commas that nobody quoted would
+                # lose all behind the first one.
+                if any(cells.pop(None, ())):
+                    raise UserError(f"{path}, line {reader.line_num}: more cells than the header; are commas unquoted?")
+                yield Row(reader.line_num, cells)
     finally:
         csv.field_size_limit(limit)
 
@@ -95,13 +99,28 @@ def _xlsx(path: Path) -> Iterator[Row]:
     except Exception as error:  # zipfile's, XML's and openpyxl's own
         raise UserError(f"{path} is no Excel file: {one_line(error, 200)}") from error
     try:
-        rows: Iterator[Sequence[Any]] = book.worksheets[0].iter_rows(values_only=True)
+        if not book.worksheets:
+            raise UserError(f"{path} has no sheet of cells")
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # some programs write a wrong size: rows would be lost
+        rows: Iterator[Sequence[Any]] = sheet.iter_rows(values_only=True)
         names = [text_of(name) for name in next(rows, ())]
+        _refuse_repeated(names, path)
         for number, values in enumerate(rows, 2):
             if any(value is not None for value in values):
                 yield Row(number, {name: value for name, value in zip(names, values, strict=False) if name})
+    except UserError:
+        raise
+    except Exception as error:  # cells are read only now
+        raise UserError(f"{path} is a damaged Excel file: {one_line(error, 200)}") from error
     finally:
         book.close()
+
+
+def _refuse_repeated(names: Sequence[str], path: Path) -> None:
+    twice = next((name for place, name in enumerate(names) if name and name in names[:place]), None)
+    if twice is not None:
+        raise UserError(f"{path} has two columns {one_line(twice, 80)!r}")
 
 
 def text_of(value: Any) -> str:

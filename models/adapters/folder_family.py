@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from janus_eval.errors import UserError
-from janus_eval.pictures import Picture
+from janus_eval.pictures import Picture, held
 from janus_eval.plan import Choice, Entry
 from janus_eval.seams import Contents
 from janus_eval.types import JSON, Capability, Drawing, Failure, RequestKey, Response, Sample
@@ -95,7 +95,7 @@ class FolderModel:
 
     def draw(self, drawings: Sequence[Drawing]) -> list[Response | Failure]:
         return [
-            Response(image=self._pictures[drawing.key], key=drawing.key)
+            Response(image=held(self._pictures[drawing.key]), key=drawing.key)
             if drawing.key in self._pictures
             else Failure(LACKING)
             for drawing in drawings

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from janus_eval.errors import UserError
 from janus_eval.models.adapters.answers_tables import Row, text_of
 from janus_eval.models.adapters.answers_tables import read as read_table
-from janus_eval.pictures import Picture, PictureError
+from janus_eval.pictures import Picture, PictureFile
+from janus_eval.plain import one_line
 from janus_eval.plan import Choice, asking
 from janus_eval.seams import Contents
 from janus_eval.types import Drawing, Sample
@@ -72,10 +73,12 @@ def _take(
 ) -> None:
     """The picture of a row, of which the sample has ``most``."""
     said = text_of(row.cells.get("index")).strip()
-    number = int(said) if said.isdecimal() else counted[sample]
+    numbered = said.isdecimal() and len(said) <= 9
+    number = int(said) if numbered else counted[sample]
     counted[sample] += 1
-    if (said and not said.isdecimal()) or number >= most:
-        contents.faults.append(f"{where}: picture {said or number} of {sample}, which has 0 to {most - 1}")
+    if (said and not numbered) or number >= most:
+        told = one_line(said, 40) or number
+        contents.faults.append(f"{where}: picture {told} of {sample}, which has 0 to {most - 1}")
     elif (sample, number) in contents.pictures:
         contents.faults.append(f"{where}: picture {number} of {sample} was listed before")
     else:
@@ -101,9 +104,9 @@ def _opened(folder: Path, name: str, where: str, faults: list[str]) -> Iterator[
         faults.append(f"{where}: {name!r} is no path inside the folder")
         return
     try:
-        picture = Picture.from_file(folder / path)
+        picture = PictureFile(folder / path)
         picture.load()
-    except (OSError, PictureError) as error:
+    except (OSError, ValueError) as error:  # a PictureError, or a name that no file can have
         faults.append(f"{where}: {name}: {error.strerror if isinstance(error, OSError) else error}")
         return
     yield picture

@@ -29,6 +29,8 @@ def pictures(visual: Any, where: str) -> tuple[Picture, ...]:
     """
     if visual is None:
         return ()
+    if isinstance(visual, PictureError):
+        raise visual
     if isinstance(visual, list | tuple):
         return tuple(picture for one in visual for picture in pictures(one, where))
     return (_picture(visual, where),)
@@ -37,7 +39,10 @@ def pictures(visual: Any, where: str) -> tuple[Picture, ...]:
 def _picture(visual: Any, where: str) -> Picture:
     if isinstance(visual, Image.Image):
         # As Picture.load would: PNG knows neither CMYK nor floats, and what a file says of its orientation is lost.
-        return Picture.from_pil(to_rgb(ImageOps.exif_transpose(visual)))
+        try:
+            return Picture.from_pil(to_rgb(ImageOps.exif_transpose(visual)))
+        except Exception as error:  # its pixels are decoded only now: OSError, SyntaxError, struct.error, EOFError, ...
+            raise PictureError(f"the image cannot be decoded: {error}") from error
     if isinstance(visual, bytes | bytearray):
         return Picture(bytes(visual))
     if isinstance(visual, str | Path):
@@ -69,6 +74,8 @@ def _named(text: str, where: str) -> Picture:
         return Picture.from_file(text.removeprefix("file://"))
     except OSError as error:
         raise PictureError(f"{text}: {error.strerror}") from error
+    except ValueError as error:  # a text that no file can be named by
+        raise PictureError(f"{text!r}: {error}") from error
 
 
 class Decoding(NamedTuple):
@@ -159,11 +166,21 @@ def asked(instance: Any, tasks: Mapping[str, Any], seen: Counter[tuple[str, int]
         doc, to_visual, rounds = None, None, None
     else:
         (to_visual, *rest), (doc_id, task, split) = arguments[2:-3], arguments[-3:]
-        doc, rounds = tasks[task][split][doc_id], rest[0] if rest else None
+        doc, rounds = _doc(tasks[task][split], doc_id), rest[0] if rest else None
     second = arguments[1]
-    wanted = second(doc) if callable(second) else second
+    broken = doc if isinstance(doc, PictureError) else None
+    wanted = second(doc) if callable(second) and broken is None else second
     key = RequestKey(task, str(doc_id), seen[task, doc_id])
     seen[task, doc_id] += 1
     kwargs = second if isinstance(second, Mapping) else {}
-    visual = to_visual(doc) if to_visual is not None else None
+    visual = broken or (to_visual(doc) if to_visual is not None else None)
     return Asked(key, str(arguments[0]), kwargs, visual, "" if kwargs else str(wanted), doc, rounds)
+
+
+def _doc(docs: Any, place: int) -> Any:
+    """A document, whose pictures are decoded now; or a PictureError where one is broken, which is its request's affair
+    alone."""
+    try:
+        return docs[place]
+    except Exception as error:  # noqa: BLE001 - whatever Pillow's decoders raise
+        return PictureError(f"document {place}: {type(error).__name__}: {error}")

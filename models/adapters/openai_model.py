@@ -12,6 +12,7 @@ from functools import cached_property
 from multiprocessing.pool import ThreadPool
 from typing import Any, TypeVar
 
+from janus_eval.batching import reason
 from janus_eval.endpoints import Endpoint, Pace, Patience, RefusedError, UnansweredError
 from janus_eval.errors import HaltError, Interrupted, UserError
 from janus_eval.models.adapters import openai_wire as wire
@@ -158,7 +159,11 @@ class OpenAIModel:
 
         def work(place: int) -> None:
             if not self._halted:
-                outcome = one(requests[place])
+                outcome: Response | Failure
+                try:
+                    outcome = one(requests[place])
+                except Exception as error:  # noqa: BLE001 - raised, it would have the whole batch asked and paid again
+                    outcome = Failure(reason(error))
                 outcomes[place] = outcome if isinstance(outcome, Failure) else replace(outcome, key=requests[place].key)
 
         # Daemon threads: an interrupted run does not wait for a server that says nothing.

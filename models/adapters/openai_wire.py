@@ -28,6 +28,9 @@ POLICIES = frozenset(
 POLICY_WORDS = ("content policy", "safety system", "content management policy", "usage policies", "usage policy")
 """Where a server gives no code: what OpenAI's and Azure's messages say."""
 
+NO_COUNT = 10**12
+"""So many tokens no reply has; and a number without end would be no price either."""
+
 
 def question_body(model: str, question: Question, settings: OpenAISettings) -> dict[str, JSON]:
     """Pictures first, then the text. Raises PictureError for a picture that can't be sent."""
@@ -210,7 +213,7 @@ def counted(answer: Any) -> Usage:
 
 
 def _count(counts: Mapping[str, Any], names: Sequence[str]) -> int:
-    found = [counts[name] for name in names if isinstance(counts.get(name), int) and counts[name] > 0]
+    found = [counts[name] for name in names if isinstance(counts.get(name), int) and 0 < counts[name] < NO_COUNT]
     return int(found[0]) if found else 0
 
 

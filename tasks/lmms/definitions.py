@@ -30,6 +30,7 @@ FOLDER = "lmms-tasks"
 """What such a folder is called in --data and in the data folder."""
 ABSENT = "not installed"
 INSTALL = "pip install 'janus-eval[lmms]'"
+TRIED = "0.7.3"
 OLDEST, TOO_NEW = (0, 7, 3), (0, 8)
 TOKENS = 1024
 """The longest answer where a definition names none: what most of lmms-eval's own models take then."""

@@ -1,8 +1,9 @@
 """lmms-eval's docs as plain data, and what its tasks show a model as pictures.
 
 A doc is stored with its sample, so that answers can be judged again without the data set. What JSON lacks stands in it
-as an object with one key: ``{"$bytes": base64}``, ``{"$tuple": [...]}``, ``{"$float": "nan"}``, ``{"$time": ISO}``,
-``{"$image": k}`` for the k-th picture of the sample.
+as an object with one key: ``{"$bytes": base64}``, ``{"$tuple": [...]}``, ``{"$set": [...]}``, ``{"$float": "nan"}``,
+``{"$time": ISO}``, ``{"$table": [[key, value], ...]}`` where keys are no texts, ``{"$image": k}`` for the k-th picture
+of the sample.
 """
 
 from __future__ import annotations
@@ -43,10 +44,14 @@ def packed(value: Any, keep: Callable[[Image.Image], int] | None = None) -> JSON
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): packed(one, keep) for key, one in value.items()}
-    if isinstance(value, list | tuple | set):
-        inner = [packed(one, keep) for one in value]
-        return {"$tuple": inner} if isinstance(value, tuple) else inner
+        plain = all(isinstance(key, str) and not key.startswith("$") for key in value)
+        table = {key: packed(one, keep) for key, one in value.items()}
+        return table if plain else {"$table": [[packed(key, keep), one] for key, one in table.items()]}
+    if isinstance(value, list | tuple | set | frozenset):
+        # The order of a set differs from one process to the next.
+        members = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+        inner = [packed(one, keep) for one in members]
+        return inner if isinstance(value, list) else {"$tuple" if isinstance(value, tuple) else "$set": inner}
     if isinstance(value, bytes | datetime.datetime):
         text = base64.b64encode(value).decode() if isinstance(value, bytes) else value.isoformat()
         return {"$bytes" if isinstance(value, bytes) else "$time": text}
@@ -65,6 +70,8 @@ def unpacked(value: Any, pictures: Sequence[Picture] = ()) -> Any:
         "$float": float,
         "$bytes": base64.b64decode,
         "$tuple": lambda parts: tuple(unpacked(part, pictures) for part in parts),
+        "$set": lambda parts: {unpacked(part, pictures) for part in parts},
+        "$table": lambda rows: {unpacked(key, pictures): unpacked(one, pictures) for key, one in rows},
         "$time": datetime.datetime.fromisoformat,
         "$image": lambda number: pictures[number].load(),
     }

@@ -36,6 +36,8 @@ def quiet() -> Iterator[None]:
         logger.disable("")
         try:
             yield
+        except SystemExit as error:  # some tasks end the program where a file is missing
+            raise RuntimeError(f"it would end the program: {error.code}") from error
         finally:
             logger.enable("")
 

@@ -7,8 +7,9 @@ and the doc, as lmms-eval's own command line judges it, without media unless the
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +25,8 @@ from janus_eval.tasks.lmms.guard import AskedError, guarded
 from janus_eval.tasks.lmms.known import CATEGORIES, handling
 from janus_eval.types import JSON, Sample, Unit
 
+MARK = "<image>"
+"""Where a task marks the place of a picture in its text."""
 TRIED = 64
 """Docs whose right answers are judged to find the units."""
 
@@ -117,7 +120,9 @@ def _filled(one: Definition, task: Any, kept: Sequence[Sample], places: Mapping[
         doc = docs[place]
         cells = raw[place].to_pylist()[0].values() if raw is not None else ()
         sources = [data for cell in cells for data in stored_bytes(cell)]
-        inputs, shown, fault = _asking(one, task, doc, whole[place], contexts.get(place), album, sources)
+        inputs, shown, fault = _asking(
+            one, task, doc, functools.partial(whole.__getitem__, place), contexts.get(place), album, sources
+        )
         images = list(shown)
 
         def keep(image: Any, images: list[Picture] = images, sources: Sequence[bytes] = sources) -> int:
@@ -132,9 +137,10 @@ def _filled(one: Definition, task: Any, kept: Sequence[Sample], places: Mapping[
 def _stored(value: Any, keep: Any) -> JSON:
     """A cell, or what it was where no reader could give it back: judging may do without."""
     try:
-        return packed(value, keep)
-    except TypeError as error:
-        return {"$left_out": str(error)}
+        with theirs.lenient_images():
+            return packed(value, keep)
+    except Exception as error:  # noqa: BLE001 - a picture that cannot be decoded raises whatever Pillow's decoders do
+        return {"$left_out": one_line(error, 200)}
 
 
 def _contexts(task: Any, docs: Any) -> dict[int, Any]:
@@ -142,11 +148,20 @@ def _contexts(task: Any, docs: Any) -> dict[int, Any]:
     return {place: theirs.context(task, doc) for place, doc in enumerate(docs)}
 
 
+def _decoded(read: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """A doc with its pictures. Raises UnseenError where one is broken."""
+    try:
+        with theirs.lenient_images():
+            return read()
+    except Exception as error:  # whatever Pillow's decoders raise
+        raise UnseenError(f"a picture that cannot be decoded ({one_line(error, 120)})") from error
+
+
 def _asking(
     one: Definition,
     task: Any,
     doc: Mapping[str, Any],
-    whole: Mapping[str, Any],
+    read: Callable[[], Mapping[str, Any]],
     text: Any,
     album: Album,
     sources: Sequence[bytes],
@@ -154,6 +169,7 @@ def _asking(
     """``Sample.inputs``, the pictures to show, and why it can't be shown, if so."""
     inputs: dict[str, JSON] = {"text": "", "max_new_tokens": one.max_new_tokens}
     try:
+        whole = _decoded(read)
         text = theirs.context(task, doc) if text is None else text
         if not isinstance(text, str):
             return inputs, [], f"a text that is a {type(text).__name__}"
@@ -162,7 +178,11 @@ def _asking(
             delimiter = task.config.target_delimiter
             inputs["continuations"] = [f"{delimiter}{choice}" for choice in task.doc_to_choice(whole)]
         with theirs.lenient_images():
-            return inputs, album.pictures(theirs.visuals(task, whole), sources), ""
+            shown = album.pictures(theirs.visuals(task, whole), sources)
+        # Pictures stand before the text here; to a model the mark is mere letters, or one picture more.
+        if shown and MARK in text:
+            inputs["text"] = text.replace(MARK, "").strip()
+        return inputs, shown, ""
     except UnseenError as error:
         return inputs, [], str(error)
     except Exception as error:  # noqa: BLE001 - the task's code is anyone's

@@ -190,7 +190,8 @@ class LmmsTask:
         listed = _group_list(str(judge["task"]))
         if listed:
             chosen, by_size = str(listed[0].get("metric", "")), bool(listed[0].get("weight_by_size", False))
-            return GroupMean([one for one in found.values() if chosen in one.metric], by_size)
+            metric = _meant(chosen, [one.metric for one in found.values()])
+            return GroupMean([one for one in found.values() if one.metric == metric], by_size)
         scored = [one for one in parts if not one.unscored] or parts
         return GroupMean([found[f"{one.name}:{headline_of(one)}"] for one in scored], by_size=False)
 
@@ -202,6 +203,8 @@ class LmmsTask:
             told.append(f"lmms-eval gives group {name} no figure of its own: overall is the plain mean of its tasks'")
         if any(one.generation.get("do_sample") and one.generation.get("temperature") for one in parts):
             told.append("lmms-eval's definition asks for sampled answers: here the model's own settings decode")
+        if (found := definitions.installed()) != definitions.TRIED:
+            told.append(f"judged by lmms-eval {found}, whose code was tried here at {definitions.TRIED} alone")
         return told
 
     def _named(self, task: str) -> list[Definition]:
@@ -250,6 +253,13 @@ def headline_of(one: Definition) -> str:
 def _group_list(task: str) -> list[Mapping[str, Any]]:
     listed = definitions.group_config(task).get("aggregate_metric_list") or []
     return [listed] if isinstance(listed, Mapping) else list(listed)
+
+
+def _meant(chosen: str, metrics: Sequence[str]) -> str:
+    """The metric that a group's file names. lmms-eval makes a figure of each whose name has it in it: acc_norm too
+    where acc is named; the headline is one of them."""
+    whole = [metric for metric in metrics if metric.partition(",")[0] == chosen]
+    return next(iter(whole or [metric for metric in metrics if chosen in metric]), chosen)
 
 
 def _doc(sample: Sample) -> dict[str, Any]:

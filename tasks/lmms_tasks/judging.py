@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from janus_eval import fingerprint
+from janus_eval.batching import Batcher
 from janus_eval.errors import UserError
 from janus_eval.observe import Instruments
-from janus_eval.pictures import Picture, PictureError
+from janus_eval.pictures import Picture, PictureError, PictureFile
 from janus_eval.plan import Choice
 from janus_eval.types import JSON, Capability, Failure, Look, Observation, Response, Sample, Score, Scored
 
@@ -28,6 +30,7 @@ class Judge:
 
     choice: Choice
     device: str = "cpu"
+    note: Callable[[str], None] = lambda text: None
 
     def __post_init__(self) -> None:
         task, protocol = self.choice
@@ -79,8 +82,7 @@ class Judge:
                 query = self.choice.task.query(observer.role, sample, index)
                 if query is not None:
                     looks[index] = Look(query, image=_picture(found[index]), earlier=dict(earlier))
-            outcomes = self.instruments.ready(observer.name).observe(list(looks.values())) if looks else []
-            for index, outcome in zip(looks, outcomes, strict=True):
+            for index, outcome in self._seen(observer.name, looks):
                 if isinstance(outcome, Observation):
                     seen[index][observer.role] = outcome.data
                 else:
@@ -93,6 +95,17 @@ class Judge:
             response = Response(image=_picture(found[index]))
             scored[index] = Scored(sample, index, task.score(sample, index, response, observations, protocol.judge))
         return [scored[index] for index in sorted(scored)]
+
+    def _seen(self, name: str, looks: Mapping[int, Look]) -> Iterator[tuple[int, Observation | Failure]]:
+        """As in a run: what an instrument raises is a failure of the look that it raised at, not the end of all."""
+        instrument = self.instruments.ready(name)
+
+        def call(batch: Sequence[int]) -> Sequence[Observation | Failure]:
+            return instrument.observe([looks[index] for index in batch])
+
+        batcher = Batcher(f"instrument {name!r}", call, max(1, len(looks)), self.note)
+        for batch in batcher.run(looks, lambda index: index):
+            yield from batch
 
 
 def _picture(found: Picture | Failure) -> Picture:
@@ -117,7 +130,7 @@ def drawn(answers: Sequence[str], place: int) -> list[Picture | Failure]:
             continue
         taken.add(path)
         try:
-            picture = Picture.from_file(path)
+            picture = PictureFile(path).held()
             picture.load()
             found.append(picture)
         except OSError as error:
@@ -130,13 +143,17 @@ def drawn(answers: Sequence[str], place: int) -> list[Picture | Failure]:
 def _path(answer: str, place: int, index: int) -> Path | Failure:
     try:
         said: Any = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if isinstance(said, dict):
         paths = said.get("images")
         if not isinstance(paths, list) or not paths:
             return Failure(str(said.get("failed") or "the model drew no picture"))
-        return Path(str(paths[index] if len(paths) > index else paths[0])).resolve()
-    if answer and Path(answer).is_dir():
-        return (Path(answer) / f"{place:04d}_s{index}.png").resolve()
+        named = str(paths[index] if len(paths) > index else paths[0])
+        with contextlib.suppress(OSError, ValueError):  # a text that no file can be named by
+            return Path(named).resolve()
+        return Failure(f"the answer names no picture: {named[:80]!r}")
+    with contextlib.suppress(OSError, ValueError):
+        if answer and Path(answer).is_dir():
+            return (Path(answer) / f"{place:04d}_s{index}.png").resolve()
     return Failure(f"the answer names no picture: {answer[:80]!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import os
 import subprocess
@@ -52,8 +53,8 @@ def command(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 @dataclass
 class Publisher:
     """``content`` by path; ``faults`` by path, one taken a request: a status, "cut" (half of the rest is sent), "stall"
-    (nothing for a second), "page" (of HTML), "typed page" (that says so). What was asked, path and headers, is in
-    ``asked``.
+    (nothing for a second), "page" (of HTML), "typed page" (that says so), "gzip" (compressed, unasked for). What was
+    asked, path and headers, is in ``asked``.
     """
 
     url: str
@@ -61,6 +62,8 @@ class Publisher:
     faults: dict[str, list[int | str]] = field(default_factory=dict)
     asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     etag: str = '"v1"'
+    blind: bool = False
+    """Ranges are given to whoever asks, and nothing is said of versions."""
     retry_after: str = ""
 
     def file(self, name: str, checksum: str = "", size: int | None = None, inside: str = "") -> File:
@@ -106,14 +109,17 @@ def _handler(here: Publisher) -> type[BaseHTTPRequestHandler]:
                 kind = {"Content-Type": "text/html; charset=utf-8"} if fault == "typed page" else {}
                 self._send(b"\xef\xbb\xbf <!DOCTYPE html><title>Log in</title>", 200, kind)
                 return
+            if fault == "gzip":
+                self._send(gzip.compress(here.content[name]), 200, {"Content-Encoding": "gzip", "ETag": here.etag})
+                return
             if fault == "stall":
                 time.sleep(1)
             self._send_data(here.content[name], cut=fault == "cut")
 
         def _send_data(self, data: bytes, *, cut: bool) -> None:
             wanted = self.headers.get("Range", "").removeprefix("bytes=").removesuffix("-")
-            headers = {"ETag": here.etag} if here.etag else {}
-            if wanted and self.headers.get("If-Range") == here.etag:
+            headers = {"ETag": here.etag} if here.etag and not here.blind else {}
+            if wanted and (here.blind or self.headers.get("If-Range") == here.etag):
                 if int(wanted) >= len(data):
                     self._send(b"", 416, {})
                     return

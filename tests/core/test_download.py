@@ -10,6 +10,7 @@ import pytest
 from janus_eval import download as downloads
 from janus_eval.download import Patience, download
 from janus_eval.errors import UserError
+from janus_eval.fetch import fetch
 
 if TYPE_CHECKING:
     from tests.core.conftest import Publisher
@@ -24,8 +25,9 @@ def part(here: Publisher, tmp_path: Path) -> Path:
     return tmp_path / "part"
 
 
-def test_a_web_page_in_between_costs_nothing_of_what_was_there(here: Publisher, part: Path) -> None:
-    here.faults["abc"] = ["cut", "typed page"]
+@pytest.mark.parametrize("page", ["typed page", "page"])
+def test_a_web_page_in_between_costs_nothing_of_what_was_there(here: Publisher, part: Path, page: str) -> None:
+    here.faults["abc"] = ["cut", page]
     with pytest.raises(UserError, match="answers with a web page"):
         download(f"{here.url}/abc", part, patience=HASTY)
     there = part.stat().st_size
@@ -33,6 +35,42 @@ def test_a_web_page_in_between_costs_nothing_of_what_was_there(here: Publisher, 
     download(f"{here.url}/abc", part, patience=HASTY)
     assert here.asked[-1][1]["Range"] == f"bytes={there}-"
     assert part.read_bytes() == DATA
+
+
+def test_what_a_broken_connection_brought_is_kept_to_the_byte(here: Publisher, part: Path) -> None:
+    here.content["abc"] = b"sixteen letters."
+    here.faults["abc"] = ["cut"] * 4
+    download(f"{here.url}/abc", part, patience=HASTY)
+    assert part.read_bytes() == b"sixteen letters."
+    assert [headers.get("Range") for _, headers in here.asked] == [None, *(f"bytes={n}-" for n in (8, 12, 14, 15))]
+
+
+def test_a_server_without_versions_is_asked_for_the_rest_too(here: Publisher, part: Path) -> None:
+    here.blind = True
+    here.faults["abc"] = ["cut", "cut"]
+    download(f"{here.url}/abc", part, patience=HASTY)
+    assert part.read_bytes() == DATA
+    assert [headers.get("Range") for _, headers in here.asked] == [None, "bytes=200000-", "bytes=300000-"]
+    assert "If-Range" not in here.asked[1][1]
+
+
+def test_the_beginning_of_another_version_is_found_out(
+    here: Publisher, part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JANUS_EVAL_DATA", str(part.parent))
+    here.blind = True
+    here.faults["abc"] = ["cut", 404]
+    with pytest.raises(UserError, match="404"):
+        fetch(here.dataset(), here.file("abc"), patience=HASTY)
+    here.content["abc"] = b"x" * len(DATA)
+    assert fetch(here.dataset(), here.file("abc"), patience=HASTY).path.read_bytes() == here.content["abc"]
+    assert [headers.get("Range") for _, headers in here.asked[2:]] == ["bytes=200000-", None]
+
+
+def test_what_was_compressed_on_the_way_is_the_file_again(here: Publisher, part: Path) -> None:
+    here.faults["abc"] = ["gzip"]
+    download(f"{here.url}/abc", part, size=len(DATA), patience=HASTY)
+    assert part.read_bytes() == DATA and len(here.asked) == 1
 
 
 def test_pauses_grow_and_the_servers_wish_is_heard(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -219,6 +220,37 @@ def test_a_response_without_text_breaks_the_seam(
     monkeypatch.setattr(toys.Toy, "answer", lambda self, questions: [outcome] * len(questions))
     with pytest.raises(UserError, match="without text"):
         janus_eval.evaluate("toy", TASKS[:1], out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (Response(text=b"A"), "gave bytes as text; str expected"),  # type: ignore[arg-type]
+        (Response(text="A", input_tokens=math.nan), "float as input_tokens; int expected"),  # type: ignore[arg-type]
+        (Response(text="A", details={"seen": object()}), "details that JSON cannot hold"),  # type: ignore[dict-item]
+    ],
+)
+def test_a_response_that_no_record_can_hold_breaks_the_seam(
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, response: Response, said: str
+) -> None:
+    monkeypatch.setattr(toys.Toy, "answer", lambda self, questions: [response for _ in questions])
+    with pytest.raises(UserError, match=said):
+        janus_eval.evaluate("toy", ["toy-ask"], out=tmp_path)
+
+
+def test_a_model_that_would_end_the_program_loses_its_request(
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its own exit code, which might say that all went well."""
+
+    def leave(self: Any, questions: Any) -> Any:
+        raise SystemExit(0)
+
+    monkeypatch.setattr(toys.Toy, "answer", leave)
+    run = janus_eval.evaluate("toy", ["toy-ask"], out=tmp_path)
+    [protocol] = run.results["tasks"]["toy-ask"].values()
+    assert all(reason.startswith("request failed: SystemExit") for reason in protocol["troubles"])
+    assert protocol["metrics"]["overall"]["value"] is None
 
 
 def test_responses_that_say_whose_they_are_come_in_order(

@@ -84,6 +84,11 @@ def test_only_the_exact_word_is_a_yes(answer: str) -> None:
     assert judge_answers(tree([0]), {"1": answer}).value == 0.0
 
 
+def test_a_question_without_an_answer_leaves_the_picture_unscored() -> None:
+    score = judge_answers(tree([0], [1], [0]), {"2": "yes"})
+    assert (score.value, score.reason) == (None, "the instrument gave no answer to question 1, 3")
+
+
 def test_a_missing_parent_leaves_the_picture_unscored() -> None:
     orphan = tree([0], [9])
     score = judge_answers(orphan, answers("yy"))
@@ -159,7 +164,7 @@ def written(path: Path, *rows: str) -> Path:
 def test_the_table_is_read_row_by_row(tmp_path: Path) -> None:
     table = dpg.read_table(
         written(tmp_path / "t.csv", "a,A red cup.,,1,0,entity,whole,entity - whole (cup),Is there a cup?",
-                'a,A red cup.,,2,"1, 1",attribute,color,"attribute - color (cup, red)",Is the cup red?')
+                'a,A red cup.,,2.0,"1, 1",attribute,color,"attribute - color (cup, red)",Is the cup red?')
     )  # fmt: skip
     assert table["a"]["prompt"] == "A red cup."
     questions = dpg.asked_of(Sample("a", {}, table["a"], "a", "x"))

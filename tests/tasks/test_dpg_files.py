@@ -183,6 +183,24 @@ def test_both_protocols_from_one_run(data: Path, tmp_path: Path) -> None:
     assert official["fingerprint"]["observe"] == fixed["fingerprint"]["observe"]
 
 
+def test_where_none_is_named_both_protocols_are_printed(
+    data: Path, grids: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "--task", "dpg", "--model", "oracle", "--data", str(data), "--instrument", "visual_qa=shapes-vqa"]
+    for told, folder in (
+        ([*words, "--out", str(tmp_path / "both")], tmp_path / "both" / "oracle"),
+        (None, grids.parent / "scored" / "grids"),
+    ):
+        capsys.readouterr()
+        assert (command(told) if told else score(data, grids)) == 0
+        printed = capsys.readouterr().out
+        assert "fixed" in printed and "official" in printed
+        assert list(read_json(folder / "results.json")["tasks"]["dpg"]) == ["fixed", "official"]
+    one = [word.replace("dpg", "dpg/official") if word == "dpg" else word for word in words]
+    assert command([*one, "--out", str(tmp_path / "one")]) == 0
+    assert list(read_json(tmp_path / "one" / "oracle" / "results.json")["tasks"]["dpg"]) == ["official"]
+
+
 def test_without_its_weights_the_answerer_is_missed_before_anything_is_drawn(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +208,18 @@ def test_without_its_weights_the_answerer_is_missed_before_anything_is_drawn(
     assert run_oracle(data, tmp_path / "out", "--limit", "1") == 2
     assert "modelscope download --model damo/mplug" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_judged_again_without_its_instrument_the_option_that_names_it_is_told(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JANUS_EVAL_WEIGHTS", str(tmp_path / "none"))
+    assert run_oracle(data, tmp_path / "out") == 0
+    again = ["score", str(tmp_path / "out" / "oracle"), "--protocol", "dpg/official"]
+    assert command(again) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.endswith("The run has looked with others: --instrument visual_qa=shapes-vqa")
+    assert command([*again, "--instrument", "visual_qa=shapes-vqa"]) == 0
 
 
 @pytest.fixture
@@ -214,9 +244,10 @@ def test_grids_there_and_back(data: Path, grids: Path) -> None:
     assert metrics["overall"]["value"] == 100 and metrics["overall"]["n"] == PROMPTS
 
 
-def test_a_jpeg_is_read_as_the_published_script_reads_it(data: Path, grids: Path) -> None:
+@pytest.mark.parametrize("suffix", [".jpg", ".tiff"])
+def test_other_formats_are_read_as_the_published_script_reads_them(data: Path, grids: Path, suffix: str) -> None:
     first = min(grids.iterdir())
-    Image.open(first).save(first.with_suffix(".jpg"), quality=95)
+    Image.open(first).save(first.with_suffix(suffix), quality=95)
     first.unlink()
     assert score(data, grids) == 0
 

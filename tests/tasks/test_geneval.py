@@ -216,3 +216,13 @@ def test_score_reads_observations() -> None:
     score = task().score(sample, 0, Response(), observed, judge)
     assert score.value == 0.0 and "blue" in score.reason  # the first of two equal probabilities
     assert score.extracted == {"car": [box(40, 40, 0.7), box(10, 10, 0.5)]}
+
+
+def test_a_classifier_that_gives_too_few_rows_leaves_the_picture_unscored() -> None:
+    sample = Sample("s", {"prompt": ""}, prompt("colors", car(1, color="red")), "s", "colors")
+    observed = {
+        "detector": {"size": [64, 64], "boxes": {"car": [box(10, 10, 0.5), box(40, 40, 0.7)]}},
+        "colour_classifier": {"colours": ["blue", "red"], "probabilities": {"car": [[0.4, 0.6]]}},
+    }
+    score = task().score(sample, 0, Response(), observed, task().protocols["official"].judge)
+    assert score.value is None and score.reason.startswith("nobody looked at the colour of a car")

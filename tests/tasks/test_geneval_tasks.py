@@ -58,6 +58,14 @@ def test_what_no_picture_can_be_judged_by_is_refused(tmp_path: Path, change: dic
     assert message in str(error.value)
 
 
+def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
+    """JSON may hold other characters that Python takes for line ends."""
+    path = tmp_path / "evaluation_metadata.jsonl"
+    prompt = "a cat\u2028and\u0085a dog"
+    path.write_text(json.dumps({**ROW, "prompt": prompt}, ensure_ascii=False) + "\r\n", encoding="utf-8", newline="")
+    assert [sample.inputs["prompt"] for sample in read(path)] == [prompt]
+
+
 def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     path = written(tmp_path, ROW)
     path.write_text(path.read_text() + "{\n")

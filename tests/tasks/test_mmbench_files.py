@@ -284,6 +284,14 @@ def test_what_pandas_takes_for_missing_is_missing(publish: Callable[[bytes], Pat
         assert "fault" not in sample.metadata
 
 
+def test_an_option_that_reads_none_costs_its_question_and_not_the_file(publish: Callable[[bytes], Path]) -> None:
+    publish(table([*ROWS, *question(9, ("red", "green", "None", "gray")), *question(11, ("None", "green"))]))
+    found = janus_eval.evaluate(Painter(), ["mmbench"], out="runs").results["tasks"]["mmbench"]["circular"]
+    overall = found["metrics"]["overall"]
+    assert (overall["value"], overall["n"], overall["failed"]) == (1.0, 3, 2)
+    assert "line 12: its options are A, B, D" in found["troubles"] and len(found["troubles"]) > 3
+
+
 def changed(rows: Sequence[Cells], place: int, **cells: str) -> list[Cells]:
     return [{**row, **cells} if k == place else dict(row) for k, row in enumerate(rows)]
 
@@ -298,6 +306,7 @@ FAULTS = [
     (changed(ROWS, 1, answer="E"), "line 3: its answer is 'E', none of its options"),
     (changed(ROWS, 1, question=""), "line 3: it has no question"),
     ([*ROWS, ROWS[1]], "line 12: index 1000003 stood in line 3 already"),
+    ([*ROWS, {**ROWS[1], "index": "01000003"}], "line 12: index 01000003 stood in line 3 already"),
 ]
 
 
@@ -322,6 +331,11 @@ def test_a_row_that_is_cut_or_has_no_number(publish: Callable[[bytes], Path]) ->
     assert len(sound) == 10 and (cut.id, odd.id) == ("5", "line-13")
     assert cut.metadata["fault"] == "line 12: it has 3 cells, the header 12"
     assert odd.metadata["fault"] == "line 13: its index is 'x', no number"
+    endless, nothing = b"9" * 5000 + b"\tWhich?", b"\0"
+    publish(b"\n".join([*lines[:5], endless, nothing, *lines[5:], b""]))
+    odd, nul, *rest = mmbench_tsv.read(folder / "MMBench_DEV_EN.tsv")[4:]
+    assert odd.metadata["fault"] == "line 6: it has 2 cells, the header 12" and odd.id == "line-6"
+    assert nul.metadata["fault"] == "line 7: it has 1 cells, the header 12" and len(rest) == 6
     publish(table(ROWS).replace(b"\tdev", b'\t"dev', 1))
     fault = mmbench_tsv.read(folder / "MMBench_DEV_EN.tsv")[0].metadata["fault"]
     assert fault == "line 2: it has 22 cells, the header 12, and goes on to line 3: is a quote left open?"

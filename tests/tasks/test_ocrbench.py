@@ -137,6 +137,7 @@ FAULTS = [
     (row(10, SCENE, [7]), "line 12: its answer is '[7]', no list of texts"),
     (row(10, SCENE, []), "line 12: its answer is '[]', no list of texts"),
     (row(10, SCENE, ["x"], answer="x"), "line 12: its answer is 'x', no list of texts"),
+    (row(10, SCENE, ["x"], answer="{[]: 1}"), "line 12: its answer is '{[]: 1}', no list of texts"),
     (row(10, SCENE, ["x"], answer="__import__('os').abort()"), "line 12: its answer is \"__import__('os').abort()\""),
     (row(10, SCENE, ["x"], index="3"), "line 12: index 3 stood in line 5 already"),
     (row(10, SCENE, ["x"], index="x3"), "line 12: its index is 'x3', no number"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -261,3 +263,42 @@ def test_documents_of_lmms_evals_own_tasks(tmp_path: Path) -> None:
     by_number = [{"question_id": doc["question_id"], "prediction": place} for place, doc in docs]
     with pytest.raises(UserError, match="has no answer"):
         found([row for row in by_number if row["question_id"] == 0])
+
+
+def test_tables_that_would_lose_something_are_refused(tmp_path: Path) -> None:
+    def said(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UserError) as told:
+            answers_tables.read(tmp_path / name)
+        return str(told.value)
+
+    assert "line 3: more cells than the header" in said("commas.csv", "index,prediction\n1,A\n2,B, because\n")
+    assert "two columns 'prediction'" in said("twice.csv", "index,prediction,prediction\n1,A,B\n")
+    (tmp_path / "ends.csv").write_text("index,prediction\n1,A,,\n")
+    assert [row.cells for row in answers_tables.read(tmp_path / "ends.csv")] == [{"index": "1", "prediction": "A"}]
+
+
+def changed(file: Path, part: str, change: Callable[[bytes], bytes]) -> Path:
+    """A copy of a workbook with one of its parts changed."""
+    out = file.with_name(f"changed-{file.name}")
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, change(old.read(name)) if name.endswith(part) else old.read(name))
+    return out
+
+
+def test_a_workbook_of_a_wrong_size_or_cut_short(tmp_path: Path) -> None:
+    rows = [{"index": str(place), "prediction": "A"} for place in range(9)]
+    file = written(tmp_path / "a.xlsx", rows)
+    smaller = changed(
+        file, "sheet1.xml", lambda xml: re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:B3"', xml)
+    )
+    assert [dict(row.cells) for row in answers_tables.read(smaller)] == rows, "its own word for its size is not taken"
+    with pytest.raises(UserError, match="is a damaged Excel file: "):
+        answers_tables.read(changed(file, "sheet1.xml", lambda xml: xml[: len(xml) // 2]))
+
+
+def test_a_column_of_formulas_that_nobody_computed_is_told_as_empty(tmp_path: Path) -> None:
+    file = written(tmp_path / "formulas.xlsx", [{"index": "1", "prediction": "=A1"}])
+    with pytest.raises(UserError, match="nothing in its column 'prediction'"):
+        prepared(file)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -212,3 +215,45 @@ def test_bad_usage(exported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[
     assert not (tmp_path / "runs").exists()
     with pytest.raises(UserError, match="has no picture"):
         prepared(tmp_path / "empty", "shapes-geneval")
+
+
+def test_names_that_are_no_files_are_faults_and_nothing_waits(tmp_path: Path) -> None:
+    sample = requests("shapes-geneval", 1)[0].key.sample
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    rows = [{"file": name, "sample": sample} for name in ("a\0.png", "pipe.png", "x" * 300, "a.png")]
+    rows.append({"file": "a.png", "sample": sample, "index": "9" * 5000})
+    (tmp_path / "index.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, lines = prepared(tmp_path, "shapes-geneval", 1)
+    for place, said in enumerate(("null byte", "no plain file", "File name too long"), 1):
+        assert any(f"line {place}: " in line and said in line for line in lines), said
+    assert any("line 5: picture 999" in line and len(line) < 300 for line in lines)
+    assert "1 of 24 pictures found" in lines[-1]
+
+
+def test_layouts_of_folders_with_odd_entries(exported: Path) -> None:
+    geneval, dpg = (exported / task for task in TASKS)
+    (geneval / "\u00b2").mkdir()  # a digit that is no number
+    (geneval / "00099").mkdir()
+    (geneval / "00099" / "metadata.jsonl").write_text("[" * 100_000)
+    os.mkfifo(dpg / f"{requests(TASKS[1])[-1].key.sample}.png")
+    _, [deep, *rest] = prepared(geneval, TASKS[0], 2)
+    assert "00099/metadata.jsonl: maximum recursion" in deep and "48 of 48 pictures found" in rest[-1]
+    _, lines = prepared(dpg, TASKS[1])
+    assert any("no plain file" in line for line in lines)
+
+
+def test_a_folder_larger_than_memory_is_not_held_in_it(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (512, 512, 3), dtype=np.uint8)
+    samples = [request.key.sample for request in requests(TASKS[1]) if request.key.index == 0]
+    for sample in samples:
+        Image.fromarray(noise).save(tmp_path / f"{sample}.png", compress_level=0)
+    tracemalloc.start()
+    made, lines = prepared(tmp_path, TASKS[1])
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert f"{4 * len(samples)} of {4 * len(samples)} pictures found" in lines[-1]
+    assert held < 512 * 512 * 3, f"{held:,} bytes of {len(samples)} files"
+    [drawn] = made.draw(requests(TASKS[1])[3:4])
+    assert isinstance(drawn, Response) and drawn.image is not None
+    assert np.array_equal(np.asarray(drawn.image.load()), noise[256:, 256:])

@@ -67,6 +67,14 @@ def test_a_picture_in_every_form_is_the_same(file: Path) -> None:
     assert pictures(Image.new("F", (2, 2), 255.0), "task t")[0].load().getpixel((0, 0)) == (255, 255, 255)
 
 
+def test_a_picture_that_breaks_when_it_is_decoded_is_one_request_s_affair() -> None:
+    noise = encoded(Image.effect_noise((64, 64), 50))
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        pictures(Image.open(io.BytesIO(noise[: len(noise) // 2])), "task t")
+    with pytest.raises(PictureError, match="null byte"):
+        pictures("a\0.png", "task t")
+
+
 def test_a_picture_is_turned_as_its_file_says() -> None:
     wide = RED.copy()
     wide.getexif()[0x0112] = 6  # turned by a quarter
@@ -154,6 +162,17 @@ def test_instances() -> None:
     assert read("", "red").target == "red"
     rounds = read("q", {"until": []}, lambda doc: None, len, 1, "t", "test")
     assert rounds.next_round is len
+
+
+def test_a_broken_document_is_one_request_s_affair() -> None:
+    class Docs:
+        def __getitem__(self, place: int) -> Any:
+            raise OSError("Truncated File Read")
+
+    arguments = ("q", {"until": []}, lambda doc: doc["image"], 7, "t", "test")
+    found = asked(SimpleNamespace(args=arguments, task_name="t", doc_id=7), {"t": {"test": Docs()}}, Counter())
+    with pytest.raises(PictureError, match="document 7: OSError: Truncated File Read"):
+        pictures(found.visual, found.where)
 
 
 def test_sizes_devices_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

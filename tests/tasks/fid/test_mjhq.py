@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -282,6 +283,18 @@ def test_a_broken_reference_is_named(small: Any, tmp_path: Path, monkeypatch: py
     assert references.gaussian("food").n == 2
     with pytest.raises(UserError, match="have no group 'art'"):
         references.gaussian("art")
+
+
+def test_a_damaged_zip_is_named(small: Any, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.zip"
+    squeezed = zlib.compress(b"a" * 99, wbits=-15)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for category in mjhq.CATEGORIES:
+            archive.writestr(f"{category}/1.jpg", b"a" * 99)
+            archive.writestr(f"{category}/2.jpg", b"")
+    path.write_bytes(path.read_bytes().replace(squeezed, b"\x06" + squeezed[1:]))
+    with zipfile.ZipFile(path) as archive, pytest.raises(UserError, match=r"damaged\.zip, food/1\.jpg: .*block type"):
+        mjhq.ZipAlbum(archive, path).read("food/1.jpg")
 
 
 def test_folders_in_the_published_layout(small: Any, tmp_path: Path) -> None:

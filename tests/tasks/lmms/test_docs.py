@@ -23,10 +23,12 @@ def test_docs_come_back_as_they_were() -> None:
     doc = {
         "text": "a", "number": 1, "truth": True, "nothing": None, "half": np.float32(0.5), "many": np.arange(3),
         "pair": (1, ("a", None)), "bytes": b"\0\xff", "deep": [{"a": (1,)}], "one": {"$other": 1},
-        "when": datetime.datetime(2026, 1, 2, 3, 4),
+        "when": datetime.datetime(2026, 1, 2, 3, 4), "set": {"b", "a"}, "table": {1: "x", (2, None): {3}},
+        "like ours": {"$float": "nan"},
     }  # fmt: skip
     kept = json.loads(json.dumps(packed(doc), allow_nan=False))
     assert unpacked(kept) == {**doc, "half": 0.5, "many": [0, 1, 2]}
+    assert packed({"c", "a", "b"}) == {"$set": ["a", "b", "c"]}, "in one order, whatever the process"
     assert math.isnan(unpacked(json.loads(json.dumps(packed([math.nan]))))[0])
 
 

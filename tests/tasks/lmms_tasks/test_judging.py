@@ -67,6 +67,13 @@ def test_what_names_no_picture(tmp_path: Path) -> None:
     assert found[6].startswith(f"{torn}: the image ")
 
 
+def test_a_text_that_no_file_can_be_named_by_ends_nothing() -> None:
+    said = ["A red circle. " * 500, "[" * 100_000, "a\0b", answer(Path("a\0b")), answer(Path("x" * 5000))]
+    found = reasons(drawn(said, 0))
+    assert [reason.partition(":")[0] for reason in found[:4]] == ["the answer names no picture"] * 4
+    assert found[4].endswith("File name too long")
+
+
 @pytest.fixture
 def judge() -> Judge:
     [choice] = plan.choices(["shapes-geneval"])
@@ -106,6 +113,23 @@ def test_an_instrument_that_fails_leaves_its_picture_unscored(
     sample = next(one.id for one in judge.samples if one.category == "colors")
     [one] = judge.judged(sample, [answer(oracle(judge, sample, tmp_path))])
     assert (one.score.value, one.score.reason, one.failed) == (None, "colour_classifier failed: too dark", False)
+
+
+def test_an_instrument_that_raises_at_one_picture_judges_the_others(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = ShapesColours.observe
+
+    def observe(self: ShapesColours, looks: Sequence[Look]) -> list[Observation | Failure]:
+        if any(look.image is not None and look.image.load().size == (8, 8) for look in looks):
+            raise RuntimeError("out of paint")
+        return plain(self, looks)
+
+    monkeypatch.setattr(ShapesColours, "observe", observe)
+    sample = next(one.id for one in judge.samples if one.category == "colors")
+    [good, bad] = judge.judged(sample, [answer(oracle(judge, sample, tmp_path)), answer(picture(tmp_path / "a.png"))])
+    assert good.score.value == 1.0
+    assert (bad.score.value, bad.score.reason) == (None, "colour_classifier failed: RuntimeError: out of paint")
 
 
 def test_identity_is_that_of_a_run(judge: Judge) -> None:

@@ -10,12 +10,14 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow.parquet
 import pytest
 
 import janus_eval
 from janus_eval.cli.app import run as command
+from janus_eval.models.adapters import openai_wire as wire
 from janus_eval.store import read_json
 
 KEY = "sk-very/secret+1"
@@ -116,6 +118,9 @@ def test_an_estimate_asks_nothing(
     assert run(server, tmp_path, "--estimate", options="&price_image=0.25", **drawing) == 0
     assert "48 requests, 48 pictures to draw, " in (told := " ".join(capfd.readouterr().out.split()))
     assert "about 12.00 USD" in told
+    cells = ("--sweep", "style=vivid,natural,plain", "--estimate")
+    assert run(server, tmp_path, *cells, options="&price_image=0.25", **drawing) == 0
+    assert "About 36.00 USD in all." in " ".join(capfd.readouterr().out.split())
     assert run(server, tmp_path, "--estimate", **drawing) == 0
     assert "no prices given" in " ".join(capfd.readouterr().out.split())
     assert not server.asked and not list(tmp_path.iterdir())
@@ -217,4 +222,43 @@ def test_an_estimate_does_not_ask_a_judge_that_costs(server: Any, capfd: pytest.
     asked = ["run", "--task", "shapes-dpg", "--limit", "1", "--model", "oracle", "--instrument", judge, "--estimate"]
     assert command(asked) == 0
     assert "looks: counted, not timed." in " ".join(capfd.readouterr().out.split())
-    assert len(server.asked) == 1, "which model it is, and nothing of the run"
+    assert not server.asked, "not even which model it is"
+
+
+def test_counts_without_end_and_one_reply_that_breaks_the_reader_touch_no_other_request(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were it raised, the batch would be asked, and paid for, once more."""
+    whole = wire.read_answer
+
+    def read(answer: Any) -> Any:
+        if answer["choices"][0]["message"]["content"] == "break":
+            raise ZeroDivisionError("a defect of ours")
+        return whole(answer)
+
+    monkeypatch.setattr(wire, "read_answer", read)
+    odd = {"usage": {"prompt_tokens": 10**400, "completion_tokens": 2}}
+    replies = [server.said("yes"), {**server.said("A"), **odd}, server.said("break")]
+    server.answer = lambda path, body: replies.pop(0) if replies else server.said("A")
+    assert run(server, tmp_path, options="&price_input=1&price_output=1&concurrency=1") == 0
+    [failed] = [line for line in lines(only(tmp_path)) if "failure" in line]
+    assert failed["failure"] == "ZeroDivisionError: a defect of ours"
+    assert len(server.asked) == 1 + len(lines(only(tmp_path)))
+
+
+def test_a_key_in_quoted_forms_is_in_no_file(server: Any, tmp_path: Path) -> None:
+    forms = [json.dumps({"key": KEY}).replace("/", "\\/"), f"http://h?key={quote(KEY, safe='')}"]
+    server.answer = lambda path, body: server.said(" ".join(forms))
+    assert run(server, tmp_path) == 0
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
+
+
+def test_answers_that_no_text_file_can_hold_are_exported_and_names_can_not_command_a_terminal(
+    server: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.answer = lambda path, body: server.said("\ud800 A")
+    assert run(server, tmp_path, options="&name=%1B[31mred") == 0
+    told = capfd.readouterr()
+    assert "\x1b" not in told.err + told.out and "\\x1b[31mred: " in told.err
+    for name in ("a.tsv", "a.xlsx"):
+        assert command(["export", str(only(tmp_path)), "--format", "mmbench", "--out", str(tmp_path / name)]) == 0
