@@ -45,8 +45,9 @@ def name_of(task: str, protocol: str) -> str:
 
 
 def _sanitized(model: str) -> str:
-    """As lmms-eval names a model's folder: the last two parts of a path, joined."""
-    return re.sub(r"[\"<>:/|\\?*\[\]]+", "__", "/".join(model.split("/")[-2:]))
+    """As lmms-eval names a model's folder: the last two parts of a path, joined. Dots alone would name another one."""
+    named = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", "/".join(model.split("/")[-2:]))
+    return named if named.strip(". ") else "model"
 
 
 def _stamp(header: Record) -> str:

@@ -160,3 +160,8 @@ def test_from_the_command_line(run: Path, tmp_path: Path, form: str, capsys: pyt
     assert app.run(["export", str(run), "--format", form, "-o", out]) == 2, "nothing is written over"
     assert app.run(["export", str(run), "--format", form, "-o", out + "2", "--task", "shapes-dpg"]) == 2
     assert f"{form} takes a run whole" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "folder"), [("org/m", "org__m"), ("..", "model"), ("a/..", "a__.."), ("", "model")])
+def test_no_model_names_a_folder_beside_the_one_asked_for(name: str, folder: str) -> None:
+    assert exports_lmms._sanitized(name) == folder
