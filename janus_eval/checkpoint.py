@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -139,6 +139,29 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     for _ in _shapes(path):
         pass  # reading the whole header is what finds a truncated file
     return dict(_tensors(path))
+
+
+def misfits(
+    expected: Mapping[str, Sequence[int]], found: Mapping[str, Sequence[int]], reshaped: str = "are of another shape"
+) -> list[str]:
+    """What is wrong with a checkpoint's tensors, by their shapes: missing, unknown, ``reshaped``; empty if all fit."""
+    problems = []
+    if missing := [name for name in expected if name not in found]:
+        problems.append(f"{len(missing)} of {len(expected)} tensors are missing: {some(missing)}")
+    if unknown := [name for name in found if name not in expected]:
+        problems.append(f"{len(unknown)} are unknown: {some(unknown)}")
+    if wrong := [
+        f"{name} is {list(found[name])}, expected {list(shape)}"
+        for name, shape in expected.items()
+        if name in found and tuple(found[name]) != tuple(shape)
+    ]:
+        problems.append(f"{len(wrong)} {reshaped}: {some(wrong)}")
+    return problems
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of many names, and how many more there are."""
+    return ", ".join(names[:most]) + (f", and {len(names) - most} more" if len(names) > most else "")
 
 
 def _refuse_impostors(path: Path) -> bytes:

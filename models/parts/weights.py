@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from janus_eval.checkpoint import Checkpoint
+from janus_eval.checkpoint import Checkpoint, misfits
 from janus_eval.errors import UserError
 from janus_eval.models.parts.llama import LlamaConfig
 from janus_eval.models.parts.reader import Reader
@@ -209,24 +209,10 @@ def _refuse_mismatch(checkpoint: Checkpoint, layout: Format, pieces: Mapping[str
     for name, shape in checkpoint.shapes().items():
         if (known := layout.wanted(name)) is not None:
             found[known] = shape
-    problems = []
-    if missing := [name for name in pieces if name not in found]:
-        problems.append(f"{len(missing)} of {len(pieces)} tensors are missing: {_some(missing)}")
-    if unknown := [name for name in found if name not in pieces]:
-        problems.append(f"{len(unknown)} are unknown: {_some(unknown)}")
-    wrong = [
-        f"{name} is {list(found[name])}, expected {list(piece.shape)}"
-        for name, piece in pieces.items()
-        if name in found and found[name] != piece.shape
-    ]
-    if wrong:
-        problems.append(f"{len(wrong)} have another shape than config.json says: {_some(wrong)}")
+    shapes = {name: piece.shape for name, piece in pieces.items()}
+    problems = misfits(shapes, found, "have another shape than config.json says")
     if problems:
         raise UserError(f"{checkpoint.folder}: its weights do not fit. " + "; ".join(problems))
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f", and {len(names) - most} more" if len(names) > most else "")
 
 
 def _pattern(ours: str) -> re.Pattern[str]:

@@ -1,15 +1,21 @@
-"""Published weights of instruments: where they lie on this machine, and whether they are what their name says."""
+"""Published weights of instruments: where they lie on this machine, and whether they are what they should be."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from janus_eval.checkpoint import misfits, some
 from janus_eval.disk import user_folder
 from janus_eval.errors import AbsentError, UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VARIABLE = "JANUS_EVAL_WEIGHTS"
 """The environment variable that names the folder of weights."""
@@ -89,3 +95,16 @@ def checked(path: Path) -> str:
     if named_digits(path.name) not in {"", digest[:DIGITS]}:
         raise UserError(f"{path} is not what its name says: its SHA-256 begins with {digest[:DIGITS]}; fetch it again")
     return digest
+
+
+def refuse_misfits(where: str, shapes: Mapping[str, Sequence[int]], tensors: Mapping[str, Tensor]) -> None:
+    """Raise UserError for tensors that are missing, unknown, of another shape or not floating point.
+
+    ``shapes``: what the network wants, by the checkpoint's names. ``where`` names the checkpoint.
+    """
+    problems = misfits(shapes, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    read = [(name, tensors[name]) for name in shapes if name in tensors]
+    if typed := [f"{name} ({tensor.dtype})" for name, tensor in read if not tensor.is_floating_point()]:
+        problems.append(f"{len(typed)} are no floating point numbers: {some(typed)}")
+    if problems:
+        raise UserError(f"{where}: its weights do not fit. " + "; ".join(problems))

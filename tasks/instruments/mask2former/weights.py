@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import Mask2FormerForUniversalSegmentation
 
-from janus_eval.errors import UserError
+from janus_eval.checkpoint import some
+from janus_eval.tasks.instruments.files import refuse_misfits
 from janus_eval.tasks.instruments.mask2former.config import LEVELS, Sizes, build, unfit
 
 SWIN = "model.pixel_level_module.encoder"
@@ -136,7 +137,7 @@ def load_weights(
     older = {mmdet2_name(name): piece for name, piece in expected.items()}
     expected = max(expected, older, key=lambda names: len(names.keys() & tensors.keys()))
     found = {name: tensor for name, tensor in tensors.items() if not COMPUTED.fullmatch(name)}
-    _refuse_mismatch(where, expected, found)
+    refuse_misfits(where, {name: piece.shape for name, piece in expected.items()}, found)
     for name, piece in expected.items():
         values = found[name].to(device, dtype)
         if ".downsample." in name:
@@ -147,7 +148,7 @@ def load_weights(
     _fill_position_indices(model, sizes.backbone.window_size, device)
     empty = [name for name, tensor in chain(model.named_parameters(), model.named_buffers()) if tensor.is_meta]
     if empty:
-        raise unfit(_some(empty))
+        raise unfit(some(empty))
     return model
 
 
@@ -166,7 +167,7 @@ def pieces(model: nn.Module, sizes: Sizes) -> dict[str, Piece]:
             found[theirs + leaf] = Piece(parts, (rows * len(parts), *rest))
     covered = {name for piece in found.values() for name in piece.ours}
     if uncovered := [name for name in shapes if name not in covered]:
-        raise unfit(_some(uncovered))
+        raise unfit(some(uncovered))
     return found
 
 
@@ -232,26 +233,3 @@ def _fill_position_indices(model: Mask2FormerForUniversalSegmentation, window: i
     for module in model.model.pixel_level_module.encoder.modules():
         if hasattr(module, "relative_position_index"):
             module.relative_position_index = indices.reshape(module.relative_position_index.shape)
-
-
-def _refuse_mismatch(where: str, expected: Mapping[str, Piece], found: Mapping[str, Tensor]) -> None:
-    problems = []
-    if missing := [name for name in expected if name not in found]:
-        problems.append(f"{len(missing)} of {len(expected)} tensors are missing: {_some(missing)}")
-    if unknown := [name for name in found if name not in expected]:
-        problems.append(f"{len(unknown)} are unknown: {_some(unknown)}")
-    both = [(name, piece, found[name]) for name, piece in expected.items() if name in found]
-    if wrong := [
-        f"{name} is {list(tensor.shape)}, expected {list(piece.shape)}"
-        for name, piece, tensor in both
-        if tuple(tensor.shape) != piece.shape
-    ]:
-        problems.append(f"{len(wrong)} are of another shape: {_some(wrong)}")
-    if typed := [f"{name} ({tensor.dtype})" for name, _, tensor in both if not tensor.is_floating_point()]:
-        problems.append(f"{len(typed)} are no floating point numbers: {_some(typed)}")
-    if problems:
-        raise UserError(f"{where}: its weights do not fit. " + "; ".join(problems))
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f", and {len(names) - most} more" if len(names) > most else "")

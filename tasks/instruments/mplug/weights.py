@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from janus_eval.checkpoint import read_tensors
 from janus_eval.errors import UserError
+from janus_eval.tasks.instruments.files import refuse_misfits
 from janus_eval.tasks.instruments.mplug.config import Config
 from janus_eval.tasks.instruments.mplug.model import MPlug
 
@@ -122,7 +123,7 @@ def load_weights(
             found |= {first: tied, second: tied}
     found.pop("text_decoder.cls.predictions.bias", None)
     found = {name: tensor for name, tensor in found.items() if not _unread(name, config)}
-    _refuse_mismatch(where, expected, found)
+    refuse_misfits(where, {name: piece.shape for name, piece in expected.items()}, found)
     for name, piece in expected.items():
         owner, _, leaf = piece.ours.rpartition(".")
         values = found[name].to(device or torch.device("cpu"), dtype)
@@ -186,26 +187,3 @@ def _unread(name: str, config: Config) -> bool:
         return UNREAD.fullmatch(name) is not None
     layer = int(fusing[1]) - config.text.first_fusing
     return layer < 0 or (config.text.joint(layer) and fusing[2] == "crossattention")
-
-
-def _refuse_mismatch(where: str, expected: Mapping[str, Piece], found: Mapping[str, Tensor]) -> None:
-    problems = []
-    if missing := [name for name in expected if name not in found]:
-        problems.append(f"{len(missing)} of {len(expected)} tensors are missing: {_some(missing)}")
-    if unknown := [name for name in found if name not in expected]:
-        problems.append(f"{len(unknown)} are unknown: {_some(unknown)}")
-    both = [(name, piece, found[name]) for name, piece in expected.items() if name in found]
-    if wrong := [
-        f"{name} is {list(tensor.shape)}, expected {list(piece.shape)}"
-        for name, piece, tensor in both
-        if tuple(tensor.shape) != piece.shape
-    ]:
-        problems.append(f"{len(wrong)} are of another shape: {_some(wrong)}")
-    if typed := [f"{name} ({tensor.dtype})" for name, _, tensor in both if not tensor.is_floating_point()]:
-        problems.append(f"{len(typed)} are no floating point numbers: {_some(typed)}")
-    if problems:
-        raise UserError(f"{where}: its weights do not fit. " + "; ".join(problems))
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f", and {len(names) - most} more" if len(names) > most else "")
