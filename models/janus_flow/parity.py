@@ -107,11 +107,15 @@ def _prompts(model: JanusFlow, recorded: Recorded) -> tuple[list[list[int]], int
         )
     images, pad_id = len(rows) // 2, int(rows[-1, -1])
     prompts: list[list[int]] = rows[:images].tolist()
-    free = [[prompt[0], *[pad_id] * (len(prompt) - 1)] for prompt in prompts]
-    recorded.compare("cfg_tokens", torch.tensor([*prompts, *free]))
+    recorded.compare("cfg_tokens", _demo_rows(prompts, pad_id))
     if "prompt_ids" in recorded:
         recorded.compare("prompt_ids", torch.tensor(prompts[0]))
     return prompts, pad_id
+
+
+def _demo_rows(prompts: list[list[int]], pad_id: int) -> Tensor:
+    """Conditional rows, then unconditional ones, which keep the first token."""
+    return torch.tensor([*prompts, *([prompt[0], *[pad_id] * (len(prompt) - 1)] for prompt in prompts)])
 
 
 def _compare_forced(model: JanusFlow, prompts: list[list[int]], pad_id: int, steps: int, recorded: Recorded) -> None:
@@ -141,7 +145,7 @@ def _compare_inside(
     recorded.compare("step1_timesteps", torch.full((2 * len(prompts),), time))
     recorded.compare("step1_t_emb", noised.time.repeat(2, 1))
     recorded.compare("step1_enc_out", noised.skip.repeat(2, 1, 1, 1))
-    ids = torch.tensor([*prompts, *[[prompt[0], *[pad_id] * (len(prompt) - 1)] for prompt in prompts]])[:, :-1]
+    ids = _demo_rows(prompts, pad_id)[:, :-1]
     tokens = noised.tokens.repeat(2, 1, 1)
     recorded.compare("step1_llm_emb", torch.cat((model.embed_text(ids), tokens), dim=1))
     hidden = model.language(tokens, cache=conditions.cache, positions=conditions.positions, mask=conditions.mask)
