@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from janus_eval.errors import UserError
 from janus_eval.explaining.records import SCHEMA, Explanation
+from janus_eval.reports import templating
 from janus_eval.reports.explain_words import Block, Command, Heading, Sentence, Table, blocks
 from janus_eval.reports.wording import clean
 
@@ -35,14 +36,7 @@ def section(explanations: Sequence[Explanation]) -> Markup:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clean"] = clean
+    environment = templating.environment()
     environment.filters["kind"] = lambda block: type(block).__name__
     return environment.get_template("explain.html")
 

@@ -15,9 +15,10 @@ from markupsafe import Markup
 
 from janus_eval.gating.records import Flip, Row, Verdict
 from janus_eval.reports import gate_words as words
-from janus_eval.reports.pages import TEMPLATES, environment
+from janus_eval.reports.pages import environment
 from janus_eval.reports.pictures import Embedded, Shown
 from janus_eval.reports.records import ResponseRecord, ScoreRecord, WholeRun, read
+from janus_eval.reports.templating import TEMPLATES
 from janus_eval.reports.wording import clip
 
 SHOWN = 60

@@ -13,8 +13,9 @@ from markupsafe import Markup
 from janus_eval.reports.digests import Collector
 from janus_eval.reports.folder import save, writing
 from janus_eval.reports.ledger import Ledger, load
-from janus_eval.reports.pages import FRONT, TEMPLATES, Links, Page, Report, environment, sections
+from janus_eval.reports.pages import FRONT, Links, Page, Report, environment, sections
 from janus_eval.reports.records import WholeRun
+from janus_eval.reports.templating import TEMPLATES
 
 NAME = "report.html"
 STYLES = ("style.css", "parts.css", "papers.css")

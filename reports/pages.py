@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import jinja2
 from markupsafe import Markup
 
 from janus_eval import plugins
+from janus_eval.reports import templating
 from janus_eval.reports.cards import answer_html, asked_html, tile_html
 from janus_eval.reports.figures import dot, whisker
-from janus_eval.reports.wording import UNITS, clean, interval, line, number
+from janus_eval.reports.wording import UNITS, interval, line, number
 
 if TYPE_CHECKING:
     from janus_eval.reports.board import Board
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from janus_eval.reports.standings import Standings
 
 FRONT, PUBLISHED = "index.html", "published.html"
-TEMPLATES = Path(__file__).parent / "templates"
 # The order of the built-in sections; those of plugins follow.
 ORDER = ("leaderboard", "sweeps", "benchmarks", "runs", "published", "papers")
 
@@ -145,21 +144,9 @@ def render(template: str, links: Links, values: Mapping[str, object]) -> Markup:
 
 @cache
 def environment() -> jinja2.Environment:
-    found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    """What pages of the site and of the gate are made with."""
+    found = templating.environment()
     found.globals.update(UNITS=UNITS, number=number, interval=interval, line=line, version=version("janus-eval"))
     found.globals.update({made.__name__: made for made in (whisker, dot, tile_html, asked_html, answer_html)})
     found.filters["thousands"] = lambda n: f"{n:,}"
     return found
-
-
-def _visible(value: object) -> object:
-    """Every text that a template prints passes here: nothing invisible reaches the page, from whatever field."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value

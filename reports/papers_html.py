@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
+from janus_eval.reports import templating
 from janus_eval.reports.papers_grid import Grid, Sheaf
-from janus_eval.reports.wording import clean
 
 CLASSES = {"agrees": "agrees", "holds": "agrees", "differs": "differs", "fails": "differs", "not comparable": "apart"}
 WIDTH, HEIGHT, EDGE = 84, 14, 5
@@ -61,19 +60,6 @@ def css(word: str) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals.update(scales=scales, plot=plot, css=css)
-    return environment
-
-
-def _visible(value: object) -> object:
-    """Nothing invisible reaches the page, from whatever field."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    found = templating.environment()
+    found.globals.update(scales=scales, plot=plot, css=css)
+    return found
