@@ -43,7 +43,7 @@ def advancer(
     cache = new_cache(model, len(index), prefix.length + steps)
     cache.fill_from(prefix, index)
     if cache.data.is_cuda and steps >= WORTH:
-        return RecordedSteps(model, cache, attended, head, GraphRecorder())
+        return RecordedSteps(model, cache, attended, head, GraphRecorder(cache.data.device))
     return PlainSteps(model, cache, attended, steps, head)
 
 
@@ -119,21 +119,23 @@ class PlacedCache(KVCache):
 
 
 class GraphRecorder:
-    """Records on the current CUDA device; all graphs of one recorder share their memory, since they run in turn."""
+    """Records on one CUDA device, current or not; the graphs share their memory, since they run in turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.pool: Any = None  # torch's own type of it is private
 
     def __call__(self, step: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        # A first time outside the recording: libraries make their workspaces then, which can't be recorded.
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            step()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool):
-            result = step()
+        with torch.cuda.device(self.device):
+            # A first time outside the recording: libraries make their workspaces then, which can't be recorded.
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                step()
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self.pool):
+                result = step()
         self.pool = graph.pool()
         return graph.replay, result
 

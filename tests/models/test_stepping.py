@@ -95,7 +95,9 @@ def test_graphs_give_what_plain_steps_give(model: JanusPro) -> None:
     model, rows = model.cuda(), [[5, 6, 7, 8, 9], [10], [11, 12]]
     plain = follow(model, rows, lambda cache, real: PlainSteps(model, cache, real, STEPS, model.code_logits))
     recorded = follow(
-        model, rows, lambda cache, real: RecordedSteps(model, cache, real, model.code_logits, GraphRecorder())
+        model,
+        rows,
+        lambda cache, real: RecordedSteps(model, cache, real, model.code_logits, GraphRecorder(cache.data.device)),
     )
     torch.testing.assert_close(recorded, plain, atol=1e-4, rtol=1e-3)
 
